@@ -1,0 +1,80 @@
+"""Which settings of a recipe determine which stage's output, and a hash of them.
+
+Works on a recipe's plain data (`Recipe.model_dump(mode="json")`), so that the data of an earlier run can be
+compared too.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+# stage -> (stages whose output it reads, settings of its own)
+_INPUTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "captions": ((), ("seed", "vocabulary", "captions")),
+    "images": (("captions",), ("images",)),
+    "features": (("images",), ("backbone",)),
+    "tune": (("features",), ("tune",)),
+    "test_features": ((), ("vocabulary", "backbone", "evaluate.dataset", "evaluate.split")),
+    "evaluate": (("tune", "test_features"), ("evaluate",)),
+    "bundle": (("tune", "evaluate"), ()),
+}
+
+# Settings that say how fast and where, not what. The batch of tuning is missing here on purpose: it changes
+# the result.
+_NO_EFFECT = (
+    *(f"{section}.workers" for section in ("captions", "images", "features", "tune", "evaluate")),
+    *(f"{section}.batch" for section in ("captions", "images", "features", "evaluate")),
+    *(f"captions.engine.{key}" for key in ("gpu_memory_utilization", "max_num_batched_tokens")),
+    *(f"captions.engine.{key}" for key in ("max_num_seqs", "enforce_eager", "tensor_parallel_size")),
+    "tune.gpu",
+)
+
+
+def fingerprints(recipe: dict[str, Any]) -> dict[str, str]:
+    """Return a hash for each stage that changes exactly when a setting that determines its output does."""
+    settings = _settings(recipe)
+    return {
+        stage: _hash({key: settings[key] for key in sorted(settings) if _determines(stage, key)})
+        for stage in _INPUTS
+    }
+
+
+def differences(recipe: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """Return the dotted keys with an effect on some stage whose values differ, in order."""
+    ours, theirs = _settings(recipe), _settings(other)
+    absent = object()
+    return [
+        key
+        for key in sorted(ours | theirs)
+        if any(_determines(stage, key) for stage in _INPUTS)
+        and ours.get(key, absent) != theirs.get(key, absent)
+    ]
+
+
+def _settings(recipe: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested sections to dotted keys. The vocabulary stays whole: its order matters."""
+    flat: dict[str, Any] = {}
+    for key, value in recipe.items():
+        dotted = prefix + key
+        if dotted == "vocabulary":
+            flat[dotted] = list(value.items()) if isinstance(value, dict) else value
+        elif isinstance(value, dict):
+            flat |= _settings(value, dotted + ".")
+        else:
+            flat[dotted] = value
+    return flat
+
+
+def _determines(stage: str, key: str) -> bool:
+    upstream, own = _INPUTS[stage]
+    if _within(key, own) and not _within(key, _NO_EFFECT):
+        return True
+    return any(_determines(earlier, key) for earlier in upstream)
+
+
+def _within(key: str, names: tuple[str, ...]) -> bool:
+    return any(key == name or key.startswith(name + ".") for name in names)
+
+
+def _hash(settings: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]

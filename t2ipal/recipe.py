@@ -1,0 +1,256 @@
+"""The typed description of one run: YAML in, frozen classes out, unknown keys rejected.
+
+A field is required where no value suits every run. Paths within a recipe (`./models/x`, `../x`, `/x`) are
+relative to the recipe's own file; `run` is a URI or a path relative to where the job is started.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from t2ipal.errors import UserError
+from t2ipal.fingerprint import differences, fingerprints
+from t2ipal.validation import describe
+from t2ipal.vocabulary import Vocabulary
+from t2ipal.yaml_file import read_yaml
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+DType = Literal["float32", "float16", "bfloat16"]
+
+
+class Section(BaseModel):
+    """A part of a recipe."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Workers(Section):
+    """A pool of Ray actors that grows from `min` to `max`, each with the resources given."""
+
+    min: Positive = 1
+    max: Positive = 1
+    cpus: Annotated[float, Field(ge=0)] = 1.0
+    gpus: Annotated[float, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"min ({self.min}) is above max ({self.max})")
+        return self
+
+
+class CaptionsRecipe(Section):
+    """Which captions to ask a language model for."""
+
+    model: str
+    count: Positive  # planned captions; those naming other classes than requested are dropped
+    classes_per_caption: tuple[Positive, Positive] = (1, 3)  # from, to
+    candidates: Positive = (
+        2  # samples per caption; the first that names exactly the requested classes is kept
+    )
+    prompt: str  # holds "{classes}"
+    temperature: Annotated[float, Field(ge=0)] = 0.9
+    max_tokens: Positive = 48
+    engine: dict[str, Any] = {}  # keyword arguments of the vLLM engine
+    batch: Positive = 64
+    shard_rows: Positive = 256
+    workers: Workers = Workers()
+
+    @field_validator("prompt")
+    @classmethod
+    def _names_classes(cls, prompt: str) -> str:
+        if "{classes}" not in prompt:
+            raise ValueError('the prompt does not hold "{classes}", the place of the class names')
+        return prompt
+
+    @field_validator("classes_per_caption")
+    @classmethod
+    def _ordered(cls, value: tuple[int, int]) -> tuple[int, int]:
+        if value[0] > value[1]:
+            raise ValueError(f"the first number ({value[0]}) is above the second ({value[1]})")
+        return value
+
+
+class ImagesRecipe(Section):
+    """How captions are painted by a text-to-image pipeline of diffusers."""
+
+    model: str
+    per_caption: Positive = 1
+    steps: Positive
+    guidance: float
+    size: Positive  # pixels, height and width
+    scheduler: str | None = None  # a scheduler class of diffusers; None keeps the pipeline's own
+    negative_prompt: str = ""
+    dtype: DType = "float32"
+    batch: Positive = 8
+    format: Literal["webp", "png", "jpeg"] = "webp"
+    quality: Annotated[int, Field(ge=1, le=100)] = 100  # 100 is lossless for webp
+    shard_rows: Positive = 256
+    workers: Workers = Workers()
+
+
+class BackboneRecipe(Section):
+    """The frozen CLIP model, as open_clip names it."""
+
+    model: str
+    pretrained: str | None = None  # open_clip's tag of the weights; None for a local folder
+    image_size: Positive | None = None  # pixels; None keeps the model's own
+    pool_positions: bool = (
+        False  # positional embedding in the attention pool of a ModifiedResNet; TaI-DPT leaves it out
+    )
+    dtype: DType = "float32"  # of the image tower
+
+
+class FeaturesRecipe(Section):
+    """The pool that computes frozen features."""
+
+    batch: Positive = 64
+    workers: Workers = Workers()
+
+
+class TuneRecipe(Section):
+    """What is tuned on the frozen features, and how (T2I-PAL, arXiv 2506.10575)."""
+
+    method: Literal["t2i_pal"] = "t2i_pal"
+    epochs: Positive = 20
+    batch: Positive = 512
+    prompt_lr: Annotated[float, Field(gt=0)] = 1e-4
+    head_lr: Annotated[float, Field(gt=0)] = 1e-3  # adapter and prototypes
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    momentum: Fraction = 0.9  # of sgd
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    warmup_epochs: Annotated[int, Field(ge=0)] = 1  # at `warmup_lr`, before the cosine
+    warmup_lr: Annotated[float, Field(gt=0)] = 1e-5
+    context: Positive = 16  # learnable tokens before the class name
+    scale: Annotated[float, Field(gt=0)] = 4.0  # of cosine similarities in logits
+    k_train: Annotated[float, Field(gt=0)] = 50.0  # sharpness of the heatmap
+    k_test: Annotated[float, Field(gt=0)] = 40.0
+    alpha: Fraction = 0.2  # share of the adapter
+    mix: Fraction = 0.5  # share of the global score in the answer; the local ones get the rest
+    margin: Annotated[float, Field(gt=0)] = 1.0
+    caption_branch: bool = True
+    prototypes: bool = True
+    adapter: bool = True
+    heatmap: bool = True
+    class_ranking: Annotated[float, Field(ge=0)] = 0.0  # weight of the class-wise ranking term
+    workers: Annotated[int, Field(ge=0)] = 1  # 0 trains in the driver's process
+    gpu: bool = False
+
+
+class EvaluateRecipe(Section):
+    """What the recognizers are measured on."""
+
+    dataset: str = "picturebook"  # or a folder of images
+    split: str = "test"
+    methods: tuple[str, ...] = ("zero_shot", "t2i_pal")
+    template: str = "a photo of a {}"  # sentence of a class for zero_shot
+    batch: Positive = 64
+    workers: Workers = Workers()
+
+
+class Replicas(Section):
+    """Bounds of the endpoint's autoscaling."""
+
+    min: Positive = 1
+    max: Positive = 2
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"min ({self.min}) is above max ({self.max})")
+        return self
+
+
+class ServeBatch(Section):
+    """Requests answered together: at most `max_size`, after waiting at most `wait_s` seconds."""
+
+    max_size: Positive = 8
+    wait_s: Annotated[float, Field(ge=0)] = 0.01
+
+
+class ServeRecipe(Section):
+    """The HTTP endpoint."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    replicas: Replicas = Replicas()
+    target_ongoing_requests: Annotated[float, Field(gt=0)] = 4.0
+    max_queued_requests: Positive = 64
+    batch: ServeBatch = ServeBatch()
+    cpus: Annotated[float, Field(ge=0)] = 1.0
+    gpus: Annotated[float, Field(ge=0)] = 0.0
+
+
+class RayRecipe(Section):
+    """The cluster that the job starts for itself; without effect where the job runs on an existing one."""
+
+    num_cpus: Positive | None = None  # None: as many as the machine has
+    object_store_mib: Annotated[int, Field(ge=80)] | None = None  # None: Ray's own choice
+
+
+class Recipe(Section):
+    """One run, from class names to an endpoint."""
+
+    name: str
+    seed: int = 0
+    run: str  # where it goes unless --run says otherwise
+    vocabulary: str | dict[str, tuple[str, ...]]  # "picturebook", or class names and their synonyms
+    captions: CaptionsRecipe
+    images: ImagesRecipe
+    backbone: BackboneRecipe
+    features: FeaturesRecipe = FeaturesRecipe()
+    tune: TuneRecipe = TuneRecipe()
+    evaluate: EvaluateRecipe = EvaluateRecipe()
+    serve: ServeRecipe = ServeRecipe()
+    ray: RayRecipe = RayRecipe()
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return the fingerprint of every stage's output."""
+        return fingerprints(self.model_dump(mode="json"))
+
+    def fingerprint(self, stage: str) -> str:
+        """Return a hash of the settings, upstream ones included, that determine the stage's output."""
+        return self.fingerprints()[stage]
+
+    def differences(self, other: dict[str, Any]) -> list[str]:
+        """Return the dotted keys that change outputs and differ from another recipe's plain data."""
+        return differences(self.model_dump(mode="json"), other)
+
+
+def load_recipe(path: str | Path) -> Recipe:
+    """Read a recipe file; UserError says what is wrong in it, all at once."""
+    data = read_yaml(path, what="recipe")
+    if not isinstance(data, dict):
+        raise UserError(
+            f"the recipe {str(path)!r} is not a mapping of keys to values", "see jobs/recipes/offline.yaml"
+        )
+    folder = Path(path).resolve().parent
+    for section, key in _PATHS:
+        _make_absolute(data.get(section), key, folder)
+    spec = data.get("vocabulary")
+    if spec not in (None, "picturebook"):
+        # The classes themselves become part of the recipe, so that workers need no file and a change is
+        # noticed.
+        data["vocabulary"] = Vocabulary.load(str(folder / spec) if isinstance(spec, str) else spec).mapping()
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        problems = "\n  ".join(describe(error, Recipe))
+        raise UserError(
+            f"the recipe {str(path)!r} is not valid:\n  {problems}", "correct it and start again"
+        ) from error
+
+
+# Where a recipe may name a folder of this machine.
+_PATHS = (("captions", "model"), ("images", "model"), ("backbone", "model"), ("evaluate", "dataset"))
+
+
+def _make_absolute(section: Any, key: str, folder: Path) -> None:
+    """Resolve a value that is written as a path; other values are names (of a hub, or of a model of
+    open_clip).
+    """
+    value = section.get(key) if isinstance(section, dict) else None
+    if isinstance(value, str) and value.startswith(("./", "../", "~")):
+        section[key] = str((folder / Path(value).expanduser()).resolve())

@@ -1,0 +1,244 @@
+"""A run's folder on a local disk or an object store: shards, their manifests, and small JSON files.
+
+    <run>/run.json                        which recipe this run belongs to
+    <run>/<stage>/<shard>.parquet         the rows
+    <run>/<stage>/_manifests/<shard>.json written after the rows: the shard is done
+
+A shard is written whole and then its manifest, so a shard with a manifest is done and a shard without one is
+redone. Readers of Parquet folders pass over `_manifests`, so `<run>/<stage>` can be read as one table by any
+tool.
+"""
+
+import hashlib
+import io
+import json
+import os
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from t2ipal.errors import UserError
+
+if TYPE_CHECKING:
+    from t2ipal.recipe import Recipe
+
+RUN_FILE = "run.json"
+_MANIFEST_READERS = 16  # on an object store every manifest costs a round trip
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is known of a finished shard; `sha256` is of the Parquet file, `extra` is the stage's own."""
+
+    rows: int
+    bytes: int
+    sha256: str
+    fingerprint: str
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder of one run. Paths given to its methods are relative to it, with `/`."""
+
+    uri: str  # absolute: works from any process and working directory
+    filesystem: fs.FileSystem
+    root: str  # the folder's path within `filesystem`
+    fingerprints: dict[str, str] = field(
+        default_factory=dict
+    )  # stage -> fingerprint, known once a recipe has claimed it
+
+    @classmethod
+    def open(cls, uri: str, filesystem: fs.FileSystem | None = None) -> Self:
+        """Open, creating it where needed, a local path or an `s3://`, `gs://` URI.
+
+        With `filesystem`, `uri` is a path within it. Raises UserError when the folder cannot be written.
+        """
+        remedy = "give another folder with --run, or correct its permissions or your credentials"
+        try:
+            if filesystem is not None:
+                root, absolute = uri, uri
+            elif "://" in uri:
+                filesystem, root = fs.FileSystem.from_uri(uri)
+                absolute = uri.rstrip("/")
+            else:
+                filesystem, root = fs.LocalFileSystem(), os.path.abspath(os.path.expanduser(uri))
+                absolute = root
+            store = cls(uri=absolute, filesystem=filesystem, root=root.rstrip("/"))
+            filesystem.create_dir(store.root, recursive=True)
+            store.write_bytes(".writable", b"")
+            filesystem.delete_file(store.path(".writable"))
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(f"cannot write to the run folder {uri!r}: {error}", remedy) from error
+        return store
+
+    def path(self, name: str) -> str:
+        """Return the path of a file of the run within `filesystem`."""
+        return f"{self.root}/{name}"
+
+    def exists(self, name: str) -> bool:
+        """Say whether there is a file (not a folder) of this name."""
+        return bool(self.filesystem.get_file_info(self.path(name)).is_file)
+
+    def read_bytes(self, name: str) -> bytes:
+        """Return a file's content; FileNotFoundError if there is none."""
+        with self.filesystem.open_input_stream(self.path(name)) as stream:
+            return bytes(stream.read())
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Write a file so that a reader, or a crash, sees the old content or the new one, never a part."""
+        path = self.path(name)
+        if isinstance(self.filesystem, fs.LocalFileSystem):
+            _replace_file(Path(path), data)
+        else:
+            self.filesystem.create_dir(path.rpartition("/")[0], recursive=True)
+            # An object appears when its upload is completed on closing.
+            with self.filesystem.open_output_stream(path) as stream:
+                stream.write(data)
+
+    def read_json(self, name: str) -> Any:
+        """Return a JSON file's content; FileNotFoundError if there is none."""
+        return json.loads(self.read_bytes(name))
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write a JSON file, atomically."""
+        self.write_bytes(name, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+
+    def claim(self, recipe: "Recipe") -> None:
+        """Bind the folder to a recipe, or check that it is bound to the same one.
+
+        Settings that do not change any output (workers, pool batch sizes, ports) may differ. Otherwise raises
+        UserError with the keys that differ: mixing two recipes would leave rows that no recipe describes.
+        """
+        fingerprints = recipe.fingerprints()
+        if self.exists(RUN_FILE):
+            self._check_claim(recipe, fingerprints)
+        else:
+            content = {"stages": fingerprints, "recipe": recipe.model_dump(mode="json")}
+            self.write_json(RUN_FILE, content)
+        self.fingerprints.update(fingerprints)
+
+    def _check_claim(self, recipe: "Recipe", fingerprints: dict[str, str]) -> None:
+        remedy = "give another folder with --run, or set the recipe back"
+        try:
+            known = self.read_json(RUN_FILE)
+            stages, before = known["stages"], known["recipe"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{self.uri}/{RUN_FILE} is damaged: {error!r}", "give another folder with --run"
+            ) from error
+        changed = [stage for stage, value in fingerprints.items() if stages.get(stage) != value]
+        if changed:
+            keys = ", ".join(recipe.differences(before)) or "the version of t2ipal"
+            raise UserError(
+                f"the run folder {self.uri!r} holds a run of another recipe; what differs: {keys} "
+                f"(from stage {changed[0]!r} on)",
+                remedy,
+            )
+
+    def shards(self, stage: str) -> "Shards":
+        """Return the handle of a stage's table."""
+        return Shards(store=self, stage=stage, fingerprint=self.fingerprints.get(stage, ""))
+
+
+@dataclass(frozen=True)
+class Shards:
+    """The table of one stage, in shards with deterministic names. Small and picklable: workers get a copy."""
+
+    store: Store
+    stage: str
+    fingerprint: str
+
+    def done(self) -> dict[str, Manifest]:
+        """Return the finished shards by name, in name order.
+
+        A shard whose Parquet file is gone, or not of the size that its manifest states, is not finished; nor
+        is one that was written under another recipe.
+        """
+        sizes = self._sizes(self.stage, ".parquet")
+        names = sorted(set(self._sizes(f"{self.stage}/_manifests", ".json")) & set(sizes))
+        with ThreadPoolExecutor(_MANIFEST_READERS) as pool:
+            manifests = zip(names, pool.map(self._manifest, names), strict=True)
+        return {
+            name: m
+            for name, m in manifests
+            if m and m.bytes == sizes[name] and m.fingerprint == self.fingerprint
+        }
+
+    def missing(self, names: Sequence[str]) -> list[str]:
+        """Return those of the planned names, in their order, that are not done."""
+        done = self.done()
+        return [name for name in names if name not in done]
+
+    def write(self, name: str, table: pa.Table, extra: dict[str, Any] | None = None) -> Manifest:
+        """Write a whole shard, then its manifest. Writing it again replaces it."""
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer, compression="zstd")
+        data = buffer.getvalue()
+        digest = hashlib.sha256(data).hexdigest()
+        manifest = Manifest(table.num_rows, len(data), digest, self.fingerprint, extra or {})
+        self.store.write_bytes(self._parquet(name), data)
+        self.store.write_json(f"{self.stage}/_manifests/{name}.json", asdict(manifest))
+        return manifest
+
+    def read(self, name: str, columns: Sequence[str] | None = None, verify: bool = False) -> pa.Table:
+        """Return a shard; with `verify`, raise ValueError first if its checksum is not the manifest's."""
+        data = self.store.read_bytes(self._parquet(name))
+        if verify:
+            manifest = self._manifest(name)
+            if manifest is None or hashlib.sha256(data).hexdigest() != manifest.sha256:
+                raise ValueError(f"the shard {self.stage}/{name} is not the one that its manifest describes")
+        return pq.read_table(pa.BufferReader(data), columns=list(columns) if columns is not None else None)
+
+    def read_all(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return every finished shard as one table, in name order; ValueError when there is none."""
+        names = list(self.done())
+        if not names:
+            raise ValueError(f"the stage {self.stage!r} has no finished shard")
+        return pa.concat_tables([self.read(name, columns) for name in names])
+
+    def _parquet(self, name: str) -> str:
+        return f"{self.stage}/{name}.parquet"
+
+    def _manifest(self, name: str) -> Manifest | None:
+        """Return the shard's manifest, or None when it is absent or not readable as one."""
+        try:
+            return Manifest(**self.store.read_json(f"{self.stage}/_manifests/{name}.json"))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+
+    def _sizes(self, folder: str, suffix: str) -> dict[str, int]:
+        selector = fs.FileSelector(self.store.path(folder), allow_not_found=True)
+        files = self.store.filesystem.get_file_info(selector)
+        return {
+            f.base_name.removesuffix(suffix): f.size
+            for f in files
+            if f.is_file and f.base_name.endswith(suffix)
+        }
+
+
+def _replace_file(path: Path, data: bytes) -> None:
+    """Write beside the target, make it durable, and rename over the target."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the rename itself
+    finally:
+        os.close(folder)

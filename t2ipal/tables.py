@@ -1,0 +1,54 @@
+"""The tables between stages: one Arrow schema each, stored as Parquet shards.
+
+Class labels are indices into the vocabulary of the run, in increasing order.
+"""
+
+import pyarrow as pa
+
+LABELS = pa.list_(pa.int32())
+
+CAPTIONS = pa.schema(
+    [
+        pa.field("caption_id", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("labels", LABELS, nullable=False),  # classes found in the text
+        pa.field("requested", LABELS, nullable=False),  # classes that were asked for
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("model", pa.string(), nullable=False),
+        pa.field("seed", pa.int64(), nullable=False),
+    ]
+)
+
+IMAGES = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("caption_id", pa.string(), nullable=False),
+        pa.field("seed", pa.int64(), nullable=False),
+        # Encoded bytes; large_binary because binary's 32-bit offsets overflow at 2 GiB a column chunk.
+        pa.field("image", pa.large_binary(), nullable=False),
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("sha256", pa.string(), nullable=False),  # of the encoded bytes
+        pa.field("labels", LABELS, nullable=False),
+        pa.field("model", pa.string(), nullable=False),
+        pa.field("kept", pa.bool_(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),  # why it was not kept; empty when it was
+    ]
+)
+
+FEATURES = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("labels", LABELS, nullable=False),
+        pa.field("global", pa.list_(pa.float16()), nullable=False),  # [D]
+        pa.field("patches", pa.list_(pa.float16()), nullable=False),  # [P, D], row-major
+    ]
+)
+
+PREDICTIONS = pa.schema(
+    [
+        pa.field("image", pa.string(), nullable=False),
+        pa.field("scores", pa.list_(pa.float32()), nullable=False),  # [C]
+        pa.field("labels", LABELS, nullable=False),  # classes above their threshold
+    ]
+)

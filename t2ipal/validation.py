@@ -1,0 +1,38 @@
+"""Pydantic's findings in the words of the person who wrote the file."""
+
+import difflib
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ValidationError
+
+
+def describe(error: ValidationError, model: type[BaseModel]) -> list[str]:
+    """Return one line for each finding: the dotted key, what is wrong, and for an unknown key the nearest
+    right one.
+    """
+    return [_line(finding["type"], finding["loc"], finding["msg"], model) for finding in error.errors()]
+
+
+def _line(kind: str, loc: Sequence[str | int], message: str, model: type[BaseModel]) -> str:
+    key = ".".join(map(str, loc))
+    if kind == "missing":
+        return f"the key {key!r} is missing"
+    if kind == "extra_forbidden":
+        return f"the key {key!r} is unknown; {_nearest(str(loc[-1]), _section(model, loc[:-1]))}"
+    return f"{key}: {message.removeprefix('Value error, ')}"
+
+
+def _section(model: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel]:
+    """Return the class of the section at a location, which exists: a key in it was refused."""
+    for name in loc:
+        annotation = model.model_fields[str(name)].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            raise TypeError(f"{name} is not a section")
+        model = annotation
+    return model
+
+
+def _nearest(key: str, section: type[BaseModel]) -> str:
+    names = list(section.model_fields)
+    near = difflib.get_close_matches(key, names, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"it can be one of: {', '.join(names)}"

@@ -1,0 +1,183 @@
+"""Class names, their synonyms, and the classes named in a sentence."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+from t2ipal.errors import UserError
+from t2ipal.yaml_file import read_yaml
+
+# Nouns whose plural no rule below gives. Compounds (snowman, toothbrush) go by their last word or its ending.
+_IRREGULAR = {
+    "child": ("children",),
+    "foot": ("feet",),
+    "goose": ("geese",),
+    "man": ("men",),
+    "mouse": ("mice",),
+    "ox": ("oxen",),
+    "person": ("people", "persons"),
+    "tooth": ("teeth",),
+    "woman": ("women",),
+}
+_SIBILANTS = ("s", "x", "z", "ch", "sh")
+_GAP = re.compile(r"[\s_-]+")
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The classes of a run.
+
+    `names[i]` is how class i is written in prompts and answers; `synonyms[i]` are further words for it
+    (without the name itself). Class indices everywhere in the system are positions in `names`.
+    """
+
+    names: tuple[str, ...]
+    synonyms: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        if not self.names:
+            raise UserError("the vocabulary has no classes", "list at least one class name")
+        if len(self.names) != len(self.synonyms):
+            raise ValueError(f"{len(self.names)} names but {len(self.synonyms)} lists of synonyms")
+        _reject_shared_words(self.names, self.synonyms)
+
+    @classmethod
+    def load(cls, spec: str | Mapping[str, Sequence[str]] | Sequence[str]) -> Self:
+        """Build a vocabulary from "picturebook", a YAML file, a list of names, or a mapping of names to
+        synonyms.
+
+        A YAML file holds such a list or mapping. Raises UserError when it cannot be read, or when a name is
+        empty, occurs twice, or a word stands for two classes.
+        """
+        if spec == "picturebook":
+            from t2ipal import picturebook
+
+            spec = picturebook.vocabulary()
+        elif isinstance(spec, str):
+            spec = read_yaml(spec, what="vocabulary")
+        return cls._from_data(spec)
+
+    @classmethod
+    def _from_data(cls, data: object) -> Self:
+        """Check what a user wrote before trusting its types."""
+        if isinstance(data, Mapping):
+            pairs = [(name, words or []) for name, words in data.items()]
+        elif isinstance(data, Sequence) and not isinstance(data, str):
+            pairs = [(name, []) for name in data]
+        else:
+            raise UserError(
+                f"the vocabulary is {data!r}",
+                "give a list of class names, or a mapping from each name to a list of synonyms",
+            )
+        return cls(
+            names=tuple(_word(name) for name, _ in pairs),
+            synonyms=tuple(_synonyms(name, words) for name, words in pairs),
+        )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def index(self, name: str) -> int:
+        """Return the index of a class by its name; KeyError if there is none."""
+        try:
+            return self.names.index(name)
+        except ValueError:
+            raise KeyError(name) from None
+
+    def mapping(self) -> dict[str, list[str]]:
+        """Return names and synonyms as plain data, in order, as `load` accepts them."""
+        return {name: list(words) for name, words in zip(self.names, self.synonyms, strict=True)}
+
+    def labels(self, sentence: str) -> tuple[int, ...]:
+        """Return the classes named in a sentence, in increasing order.
+
+        The rule is the noun filter of TaI-DPT (arXiv 2211.12739): lower-case, whole words, singular or
+        plural, longer names before shorter ones, and a matched word is used up ("teddy bear" is not also a
+        bear). Unlike there, words are not tagged by part of speech. A hyphenated word ("cat-like") is a word
+        of its own.
+        """
+        found = {self._forms[_normal(match.group())] for match in self._pattern.finditer(sentence.lower())}
+        return tuple(sorted(found))
+
+    @cached_property
+    def _forms(self) -> dict[str, int]:
+        """Every written form, singular and plural, with its class. Exact words win over derived plurals."""
+        words = [(_normal(word), i) for i in range(len(self)) for word in (self.names[i], *self.synonyms[i])]
+        forms = dict(words)
+        for word, i in words:
+            for plural in _plurals(word):
+                forms.setdefault(plural, i)
+        return forms
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        # Alternatives are tried in order, so the longest form at a place wins and its words are consumed.
+        longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
+        alternatives = "|".join(r"[\s_-]+".join(map(re.escape, form.split(" "))) for form in longest_first)
+        return re.compile(rf"(?<![\w-])(?:{alternatives})(?![\w-])")
+
+
+def _normal(word: str) -> str:
+    return _GAP.sub(" ", word.strip().lower())
+
+
+def _word(value: object) -> str:
+    if not isinstance(value, str):
+        # YAML reads `yes`, `no`, `on` and numbers as values of their own.
+        raise UserError(f"the class name {value!r} is not text", f'put it in quotes: "{value}"')
+    if not value.strip():
+        raise UserError("the vocabulary has an empty name", "remove it or write the class name")
+    return value.strip()
+
+
+def _synonyms(name: object, words: object) -> tuple[str, ...]:
+    if isinstance(words, str) or not isinstance(words, Sequence):
+        raise UserError(
+            f"the synonyms of {name!r} are {words!r}", "write them as a list, for example [auto, motorcar]"
+        )
+    return tuple(_word(word) for word in words if _word(word) != name)
+
+
+def _reject_shared_words(names: tuple[str, ...], synonyms: tuple[tuple[str, ...], ...]) -> None:
+    owner: dict[str, int] = {}
+    for i, name in enumerate(names):
+        if _normal(name) in owner:
+            raise UserError(f"the class {name!r} is listed twice", "remove one of the two lines")
+        owner[_normal(name)] = i
+    for i, words in enumerate(synonyms):
+        for word in words:
+            other = owner.setdefault(_normal(word), i)
+            if other != i:
+                raise UserError(
+                    f"the word {word!r} stands for two classes: {names[other]!r} and {names[i]!r}",
+                    "keep it with one of them",
+                )
+
+
+def _plurals(word: str) -> Iterator[str]:
+    """Yield the plural forms of an English noun; of a compound, those of its last word."""
+    head, _, last = word.rpartition(" ")
+    lead = f"{head} " if head else ""
+    for plural in _plurals_of_one(last):
+        yield lead + plural
+
+
+def _plurals_of_one(word: str) -> Iterator[str]:
+    if word in _IRREGULAR:
+        yield from _IRREGULAR[word]
+    elif word.endswith("man"):
+        yield from (word[:-3] + "men", word + "s")
+    elif word.endswith("y") and word[-2:-1] not in "aeiou":
+        yield word[:-1] + "ies"
+    elif word.endswith(_SIBILANTS):
+        yield word + "es"
+    elif word.endswith("fe"):
+        yield from (word[:-2] + "ves", word + "s")
+    elif word.endswith(("lf", "af")):
+        yield from (word[:-1] + "ves", word + "s")
+    elif word.endswith("o"):
+        yield from (word + "s", word + "es")
+    else:
+        yield word + "s"

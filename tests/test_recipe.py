@@ -1,0 +1,144 @@
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from t2ipal.errors import UserError
+from t2ipal.recipe import Recipe, load_recipe
+
+DATA = {
+    "name": "small",
+    "run": "runs/small",
+    "vocabulary": {"cat": ["kitten"], "dog": []},
+    "captions": {"model": "./writer", "count": 8, "prompt": "write about {classes}"},
+    "images": {"model": "hub/painter", "steps": 2, "guidance": 3.0, "size": 32},
+    "backbone": {"model": "RN50", "pretrained": "openai"},
+}
+SHIPPED = sorted((Path(__file__).parents[1] / "jobs" / "recipes").glob("*.yaml"))
+
+
+def changed(key, value):
+    """Return DATA with a dotted key set, or removed where the value is None."""
+    data = copy.deepcopy(DATA)
+    *sections, last = key.split(".")
+    section = data
+    for name in sections:
+        section = section.setdefault(name, {})
+    if value is None:
+        del section[last]
+    else:
+        section[last] = value
+    return data
+
+
+def load(tmp_path, data):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(data, sort_keys=False))
+    return load_recipe(path)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_recipe_is_valid(path):
+    assert load_recipe(path).name == path.stem
+
+
+def test_recipes_are_shipped():
+    assert {path.stem for path in SHIPPED} >= {"offline", "coco2014"}
+
+
+def test_paths_are_relative_to_the_recipe(tmp_path):
+    recipe = load(tmp_path, DATA)
+    assert recipe.captions.model == str(tmp_path / "writer")
+    assert recipe.images.model == "hub/painter"  # a name, not a path
+
+
+def test_a_vocabulary_file_becomes_part_of_the_recipe(tmp_path):
+    (tmp_path / "classes.yaml").write_text("- fox\n- owl\n")
+    recipe = load(tmp_path, changed("vocabulary", "classes.yaml"))
+    assert recipe.vocabulary == {"fox": (), "owl": ()}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("captions.promt", "x", r"'captions.promt' is unknown; did you mean 'prompt'"),
+        ("tune.epoch", 3, r"'tune.epoch' is unknown; did you mean 'epochs'"),
+        ("imagse", {}, r"'imagse' is unknown; did you mean 'images'"),
+        ("images.workers.zzz", 1, r"'images.workers.zzz' is unknown; it can be one of: min, max, cpus, gpus"),
+        ("captions.model", None, r"'captions.model' is missing"),
+        ("captions.count", 0, r"captions.count: .*greater than or equal to 1"),
+        ("captions.prompt", "write", r'captions.prompt: .*does not hold "\{classes\}"'),
+        ("captions.classes_per_caption", [3, 1], r"captions.classes_per_caption: .*above"),
+        ("images.workers", {"min": 3, "max": 2}, r"images.workers: min \(3\) is above max \(2\)"),
+        ("images.format", "gif", r"images.format: .*webp"),
+        ("vocabulary", [], r"no classes"),
+        ("vocabulary", ["cat", "cat"], r"'cat' is listed twice"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, key, value, problem):
+    with pytest.raises(UserError, match=problem):
+        load(tmp_path, changed(key, value))
+
+
+def test_all_mistakes_are_told_at_once(tmp_path):
+    data = changed("captions.count", -1) | {"colour": 1}
+    with pytest.raises(UserError) as caught:
+        load(tmp_path, data)
+    assert "captions.count" in str(caught.value)
+    assert "colour" in str(caught.value)
+
+
+def test_a_file_that_is_not_a_recipe(tmp_path):
+    (tmp_path / "list.yaml").write_text("- a\n")
+    with pytest.raises(UserError, match="not a mapping"):
+        load_recipe(tmp_path / "list.yaml")
+
+
+def test_recipes_are_frozen(tmp_path):
+    recipe = load(tmp_path, DATA)
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.seed = 1
+
+
+CAPTIONS_ON = {"captions", "images", "features", "tune", "evaluate", "bundle"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "stages"),
+    [
+        ("seed", 7, CAPTIONS_ON),
+        (
+            "vocabulary",
+            {"dog": [], "cat": ["kitten"]},
+            CAPTIONS_ON | {"test_features"},
+        ),  # another order, other indices
+        ("captions.engine", {"dtype": "float32"}, CAPTIONS_ON),
+        ("captions.engine", {"max_num_seqs": 4}, set()),
+        ("captions.batch", 3, set()),
+        ("images.steps", 3, CAPTIONS_ON - {"captions"}),
+        ("images.workers", {"min": 2, "max": 5}, set()),
+        ("images.batch", 5, set()),
+        ("backbone.pretrained", "yfcc15m", {"features", "test_features", "tune", "evaluate", "bundle"}),
+        ("tune.epochs", 99, {"tune", "evaluate", "bundle"}),
+        ("tune.batch", 7, {"tune", "evaluate", "bundle"}),
+        ("tune.workers", 2, set()),
+        ("evaluate.split", "dev", {"test_features", "evaluate", "bundle"}),
+        ("serve.port", 9000, set()),
+        ("ray.num_cpus", 3, set()),
+        ("name", "other", set()),
+    ],
+)
+def test_a_fingerprint_changes_exactly_with_what_determines_the_output(key, value, stages):
+    before = Recipe.model_validate(DATA)
+    after = Recipe.model_validate(changed(key, value))
+    old, new = before.fingerprints(), after.fingerprints()
+    assert {stage for stage in old if old[stage] != new[stage]} == stages
+    differing = after.differences(before.model_dump(mode="json"))
+    assert bool(differing) == bool(stages)
+    assert all(name.startswith(key) for name in differing)
+
+
+def test_fingerprint_of_one_stage():
+    recipe = Recipe.model_validate(DATA)
+    assert recipe.fingerprint("images") == recipe.fingerprints()["images"]

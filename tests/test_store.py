@@ -1,0 +1,171 @@
+import os
+import pickle
+import subprocess
+import sys
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyarrow import fs
+
+from t2ipal.errors import UserError
+from t2ipal.recipe import Recipe
+from t2ipal.store import RUN_FILE, Store
+from tests.test_recipe import DATA, changed
+
+TABLE = pa.table({"id": ["a", "b", "c"], "value": [1, 2, 3]})
+
+
+@pytest.fixture(params=["local", "object"])
+def store(request, tmp_path):
+    if request.param == "local":
+        return Store.open(str(tmp_path / "run"))
+    memory = fsspec.filesystem("memory", skip_instance_cache=True)
+    memory.store = {}
+    return Store.open("bucket/run", filesystem=fs.PyFileSystem(fs.FSSpecHandler(memory)))
+
+
+def test_a_shard_is_done_when_written_and_not_before(store):
+    shards = store.shards("captions")
+    assert shards.missing(["s-1", "s-0"]) == ["s-1", "s-0"]
+    manifest = shards.write("s-0", TABLE, extra={"asked": 4})
+    assert shards.missing(["s-1", "s-0"]) == ["s-1"]
+    assert shards.done() == {"s-0": manifest}
+    assert (manifest.rows, manifest.extra) == (3, {"asked": 4})
+
+
+def test_reads_what_was_written(store):
+    shards = store.shards("captions")
+    shards.write("s-1", TABLE.slice(2))
+    shards.write("s-0", TABLE.slice(0, 2))
+    assert shards.read("s-0", verify=True).equals(TABLE.slice(0, 2))
+    assert shards.read_all().equals(TABLE)  # in name order
+    assert shards.read_all(columns=["value"]).column_names == ["value"]
+
+
+def test_writing_again_replaces(store):
+    shards = store.shards("captions")
+    shards.write("s-0", TABLE)
+    shards.write("s-0", TABLE.slice(1))
+    assert shards.read_all().equals(TABLE.slice(1))
+
+
+def test_the_same_rows_give_the_same_bytes(store):
+    shards = store.shards("captions")
+    assert shards.write("s-0", TABLE).sha256 == shards.write("s-1", TABLE).sha256
+
+
+def test_nothing_to_read_is_an_error(store):
+    with pytest.raises(ValueError, match="no finished shard"):
+        store.shards("captions").read_all()
+
+
+@pytest.mark.parametrize("damage", ["gone", "truncated", "manifest gone", "manifest cut"])
+def test_a_damaged_shard_is_missing(store, damage):
+    shards = store.shards("captions")
+    shards.write("s-0", TABLE)
+    parquet, manifest = "captions/s-0.parquet", "captions/_manifests/s-0.json"
+    if damage == "gone":
+        store.filesystem.delete_file(store.path(parquet))
+    elif damage == "truncated":
+        store.write_bytes(parquet, store.read_bytes(parquet)[:-1])
+    elif damage == "manifest gone":
+        store.filesystem.delete_file(store.path(manifest))
+    else:
+        store.write_bytes(manifest, store.read_bytes(manifest)[:-20])
+    assert shards.missing(["s-0"]) == ["s-0"]
+
+
+def test_a_flipped_bit_is_found_on_request(store):
+    shards = store.shards("captions")
+    shards.write("s-0", TABLE)
+    data = bytearray(store.read_bytes("captions/s-0.parquet"))
+    data[8] ^= 1
+    store.write_bytes("captions/s-0.parquet", bytes(data))
+    with pytest.raises(ValueError, match="captions/s-0"):
+        shards.read("s-0", verify=True)
+
+
+def test_json_and_bytes(store):
+    assert not store.exists("evaluation/metrics.json")
+    store.write_json("evaluation/metrics.json", {"mAP": 50.5, "name": "Möwe"})
+    assert store.exists("evaluation/metrics.json")
+    assert store.read_json("evaluation/metrics.json") == {"mAP": 50.5, "name": "Möwe"}
+    assert not store.exists("evaluation")  # a folder
+    with pytest.raises(FileNotFoundError):
+        store.read_bytes("evaluation/nothing")
+
+
+def test_claim_keeps_another_recipe_out(store):
+    store.claim(Recipe.model_validate(DATA))
+    store.shards("captions").write("s-0", TABLE)
+    store.claim(Recipe.model_validate(changed("serve.port", 9000)))  # changes no output
+    with pytest.raises(UserError, match=r"captions\.count, tune\.epochs .*'captions'"):
+        store.claim(Recipe.model_validate(changed("captions.count", 9) | {"tune": {"epochs": 9}}))
+    assert store.shards("captions").missing(["s-0"]) == []  # nothing lost
+
+
+def test_shards_carry_the_fingerprint_of_their_stage(store):
+    recipe = Recipe.model_validate(DATA)
+    store.claim(recipe)
+    shards = store.shards("images")
+    assert shards.write("s-0", TABLE).fingerprint == recipe.fingerprint("images")
+    other = type(shards)(store, "images", fingerprint="another")
+    assert other.missing(["s-0"]) == ["s-0"]
+
+
+def test_a_damaged_run_file_is_named(store):
+    store.write_bytes(RUN_FILE, b"{")
+    with pytest.raises(UserError, match=r"run\.json is damaged"):
+        store.claim(Recipe.model_validate(DATA))
+
+
+def test_survives_pickling(tmp_path):
+    store = Store.open(str(tmp_path / "run"))
+    shards = pickle.loads(pickle.dumps(store.shards("captions")))
+    shards.write("s-0", TABLE)
+    assert store.shards("captions").missing(["s-0"]) == []
+
+
+def test_the_folder_of_a_stage_is_one_parquet_dataset(tmp_path):
+    shards = Store.open(str(tmp_path)).shards("captions")
+    shards.write("s-0", TABLE)
+    shards.write("s-1", TABLE)
+    assert pq.read_table(tmp_path / "captions").num_rows == 2 * TABLE.num_rows
+
+
+def test_a_relative_path_is_made_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert Store.open("runs/x").uri == str(tmp_path / "runs" / "x")
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write to the run folder"):
+        Store.open(str(tmp_path / "file" / "run"))
+
+
+def test_an_unknown_scheme():
+    with pytest.raises(UserError, match="nowhere://x"):
+        Store.open("nowhere://x")
+
+
+WRITE_FOR_EVER = """
+import itertools, sys
+from t2ipal.store import Store
+store = Store.open(sys.argv[1])
+for i in itertools.count():
+    store.write_json("state.json", {"i": i, "pad": "x" * 200_000})
+    if i == 3:
+        print("ready", flush=True)
+"""
+
+
+def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path):
+    for _ in range(3):
+        command = [sys.executable, "-c", WRITE_FOR_EVER, str(tmp_path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ) as writer:
+            writer.stdout.readline()
+            writer.kill()
+        assert len(Store.open(str(tmp_path)).read_json("state.json")["pad"]) == 200_000
