@@ -1,0 +1,134 @@
+"""The recognizer bundle: a folder that answers for images without the run that made it, and without Ray.
+
+recognizer.json         classes, method, backbone, preprocessing, thresholds, measured quality, provenance
+recognizer.safetensors  only the tuned parameters
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Self
+
+import numpy as np
+from PIL import Image
+from pyarrow import fs
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load
+
+from t2ipal.clip import Backbone, load_backbone
+from t2ipal.errors import UserError
+from t2ipal.evaluation.localisation import Where, locate
+from t2ipal.methods import Images, Method, T2IPal
+from t2ipal.recipe import BackboneRecipe, Recipe, TuneRecipe
+from t2ipal.store import Store
+from t2ipal.vocabulary import Vocabulary
+
+CARD, PARAMETERS = "recognizer.json", "recognizer.safetensors"
+PACKAGES = ("torch", "open_clip_torch", "transformers", "accelerate")  # whose versions a bundle records
+
+
+class Card(BaseModel):
+    """What recognizer.json says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = 1
+    name: str
+    classes: dict[str, list[str]]  # name -> synonyms; scores are in this order
+    method: TuneRecipe
+    backbone: BackboneRecipe
+    preprocessing: dict[str, Any]  # as the backbone resizes and normalises; for readers, the backbone decides
+    thresholds: dict[str, float]  # class -> score above which it is reported
+    quality: dict[str, Any]  # the figures of evaluation/metrics.json for this recognizer
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the recognizer says about one image."""
+
+    scores: dict[str, float]  # every class
+    labels: tuple[str, ...]  # classes above their threshold, the surest first
+    where: dict[str, Where]  # of each label
+
+
+class Recognizer:
+    """A tuned method on its backbone, with thresholds."""
+
+    def __init__(self, card: Card, backbone: Backbone, method: Method) -> None:
+        self.card = card
+        self.classes = tuple(card.classes)
+        self._backbone, self._method = backbone, method.eval()
+        self._thresholds = np.array([card.thresholds[name] for name in self.classes])
+
+    @classmethod
+    def load(cls, uri: str, device: str = "cpu") -> Self:
+        """Load a bundle from a local folder or an `s3://`, `gs://` URI; UserError when it is not one."""
+        try:
+            card = Card.model_validate_json(_read(uri, CARD))
+            parameters = load(_read(uri, PARAMETERS))
+        except (OSError, ValidationError, SafetensorError) as error:
+            raise UserError(
+                f"{uri!r} is not a recognizer bundle: {error}",
+                f"give the folder `bundle` of a finished run; it holds {CARD} and {PARAMETERS}",
+            ) from error
+        backbone = load_backbone(card.backbone, device)
+        method = T2IPal(backbone, tuple(card.classes), card.method, seed=0)
+        method.load_state_dict(parameters)
+        return cls(card, backbone, method.to(device))
+
+    def predict(self, images: Sequence[Image.Image]) -> list[Prediction]:
+        """Scores, labels and places for a batch of images of any size and mode."""
+        if not images:
+            return []
+        features = self._backbone.images(images)
+        frozen = Images(features.whole, features.patches)
+        scores = self._method.scores(frozen).cpu().numpy()
+        heat = self._method.heatmap(frozen).cpu().numpy().reshape(*scores.shape, *features.grid)
+        return [self._answer(*each) for each in zip(images, scores, heat, strict=True)]
+
+    def _answer(self, image: Image.Image, scores: Any, heat: Any) -> Prediction:
+        visible = self._backbone.preprocess.visible(image.width, image.height)
+        found = np.flatnonzero(scores > self._thresholds)
+        ranked = found[np.argsort(-(scores - self._thresholds)[found], kind="stable")]
+        return Prediction(
+            dict(zip(self.classes, scores.tolist(), strict=True)),
+            tuple(self.classes[i] for i in ranked),
+            {self.classes[i]: locate(heat[i], visible) for i in ranked},
+        )
+
+
+def save_bundle(store: Store, recipe: Recipe, parameters: bytes, thresholds: dict[str, float]) -> Card:
+    """Write the bundle of a run's tuned `parameters` (a safetensors file); its card last."""
+    metrics = store.read_json("evaluation/metrics.json")
+    quality = {key: metrics[key] for key in ("dataset", "split", "images")}
+    card = Card(
+        name=recipe.name,
+        classes=Vocabulary.load(recipe.vocabulary).mapping(),
+        method=recipe.tune,
+        backbone=recipe.backbone,
+        preprocessing=load_backbone(recipe.backbone).preprocess.config,
+        thresholds=thresholds,
+        quality=quality | metrics["methods"].get(recipe.tune.method, {}),
+        provenance={
+            "recipe": recipe.fingerprint("bundle"),
+            "seed": recipe.seed,
+            "captions": recipe.captions.model,
+            "images": recipe.images.model,
+            "versions": {name: version(name) for name in PACKAGES},
+        },
+    )
+    store.write_bytes(f"bundle/{PARAMETERS}", parameters)
+    store.write_json(f"bundle/{CARD}", card.model_dump(mode="json"))
+    return card
+
+
+def _read(uri: str, name: str) -> bytes:
+    if "://" in uri:
+        filesystem, root = fs.FileSystem.from_uri(uri)
+    else:
+        filesystem, root = fs.LocalFileSystem(), os.path.abspath(os.path.expanduser(uri))
+    with filesystem.open_input_stream(f"{root.rstrip('/')}/{name}") as stream:
+        return bytes(stream.read())

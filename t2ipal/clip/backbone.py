@@ -1,0 +1,113 @@
+"""The frozen backbone: an open_clip model by name, from a local folder, or the picture world's own."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import open_clip
+import torch
+from open_clip.transform import merge_preprocess_dict
+from PIL import Image
+from torch import Tensor
+
+from t2ipal.clip.preprocess import Preprocess
+from t2ipal.clip.text import ClassTokens, TextFeatures, TextTower, Tokenizer
+from t2ipal.clip.vision import ImageFeatures, image_features
+from t2ipal.errors import UserError
+from t2ipal.picturebook.weights import resolve
+from t2ipal.recipe import BackboneRecipe
+
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+class Backbone:
+    """A CLIP model that is never trained. Not a Module: a method that holds one does not own its parameters.
+
+    `recipe.dtype` is that of the image tower; the text tower stays float32, because gradients of prompts pass
+    it.
+    """
+
+    def __init__(self, model: Any, tokenizer: Tokenizer, recipe: BackboneRecipe) -> None:
+        self.recipe = recipe
+        self._model = model.eval().requires_grad_(False)
+        self._model.visual.to(_DTYPES[recipe.dtype])
+        self._text = TextTower(self._model, tokenizer)
+        size = {} if recipe.image_size is None else {"size": recipe.image_size}
+        self.preprocess = Preprocess(merge_preprocess_dict(self._model.visual.preprocess_cfg, size))
+
+    def to(self, device: torch.device | str) -> "Backbone":
+        """Move the model; returns itself."""
+        self._model.to(device)
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        device: torch.device = self._model.logit_scale.device
+        return device
+
+    @property
+    def width(self) -> int:
+        """Width W of the embeddings that a prompt's context replaces."""
+        return self._text.width
+
+    @torch.no_grad()
+    def images(self, images: Sequence[Image.Image]) -> ImageFeatures:
+        """Features of PIL images of any size and mode."""
+        return self.pixels(self.preprocess([image.convert("RGB") for image in images]))
+
+    @torch.no_grad()
+    def pixels(self, pixels: Tensor) -> ImageFeatures:
+        """Features of normalised pixels [B, 3, H, W] at any resolution that the tower's stride divides."""
+        pixels = pixels.to(self.device, _DTYPES[self.recipe.dtype])
+        return image_features(self._model.visual, pixels, self.recipe.pool_positions)
+
+    @torch.no_grad()
+    def sentences(self, texts: Sequence[str]) -> TextFeatures:
+        """Features of whole sentences."""
+        return self._text.sentences(texts)
+
+    def class_tokens(self, names: Sequence[str], length: int) -> ClassTokens:
+        """Token ids of class names behind `length` places for a context."""
+        return self._text.class_tokens(names, length)
+
+    def prompts(self, context: Tensor, classes: ClassTokens) -> Tensor:
+        """Features [C, D] of every class behind the context [n, W]; gradients reach the context."""
+        return self._text.prompts(context, classes)
+
+
+def load_backbone(
+    recipe: BackboneRecipe, device: torch.device | str = "cpu", random: bool = False
+) -> Backbone:
+    """Load a frozen backbone; UserError when its name, its weights or its folder is not usable.
+
+    With `random` the weights are drawn instead of loaded: for measuring time and memory without a download.
+    """
+    folder = resolve(recipe.model)
+    is_folder = folder != recipe.model or os.path.isdir(folder) or folder.startswith((".", "/", "~"))
+    name = f"local-dir:{os.path.expanduser(folder)}" if is_folder else folder
+    if not (random or is_folder or recipe.pretrained or ":" in name):
+        _refuse_random(recipe.model)
+    try:
+        model = open_clip.create_model(
+            name,
+            pretrained=None if random else recipe.pretrained,
+            load_weights=not random,
+            require_pretrained=not random,
+        )
+        tokenizer = open_clip.get_tokenizer(name)
+    # open_clip, safetensors and torch report a damaged folder with many unrelated types of exception.
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"cannot load the backbone {recipe.model!r}: {reason}",
+            "give backbone.model an open_clip name (with backbone.pretrained) or a folder that holds "
+            "open_clip_config.json, its weights and its tokenizer",
+        ) from error
+    return Backbone(model.to(device), tokenizer, recipe)
+
+
+def _refuse_random(model: str) -> None:
+    tags = open_clip.list_pretrained_tags_by_model(model)
+    known = f"one of {', '.join(tags)}" if tags else "a known model: see open_clip.list_pretrained()"
+    raise UserError(f"the backbone {model!r} is named without weights", f"set backbone.pretrained to {known}")

@@ -1,0 +1,81 @@
+"""Frozen features as Arrow tables, fp16, and back.
+
+Shapes: N rows, P patches, L tokens (of each caption its own number), D embedding width.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from t2ipal.clip.text import TextFeatures
+from t2ipal.clip.vision import ImageFeatures
+from t2ipal.tables import CAPTION_FEATURES, FEATURES
+
+Labels = Sequence[Sequence[int]]
+
+
+def image_table(ids: Sequence[str], labels: Labels, batches: Sequence[ImageFeatures]) -> pa.Table:
+    """Rows of the `features` table; `batches` together have one row per id."""
+    whole = [row for batch in batches for row in _half(batch.whole)]
+    patches = [row.reshape(-1) for batch in batches for row in _half(batch.patches)]
+    return pa.table([list(ids), list(labels), _lists(whole), _lists(patches)], schema=FEATURES)
+
+
+def caption_table(ids: Sequence[str], labels: Labels, batches: Sequence[TextFeatures]) -> pa.Table:
+    """Rows of the `caption_features` table, without padding."""
+    whole = [row for batch in batches for row in _half(batch.whole)]
+    tokens = [
+        row[keep].reshape(-1)
+        for batch in batches
+        for row, keep in zip(_half(batch.tokens), batch.mask.cpu().numpy(), strict=True)
+    ]
+    return pa.table([list(ids), list(labels), _lists(whole), _lists(tokens)], schema=CAPTION_FEATURES)
+
+
+def read_images(table: pa.Table) -> tuple[Tensor, Tensor]:
+    """Global [N, D] and patch [N, P, D] features, fp16."""
+    whole = _flat(table, "global").reshape(table.num_rows, -1)
+    patches = _flat(table, "patches").reshape(table.num_rows, -1, whole.shape[1])
+    return torch.from_numpy(whole), torch.from_numpy(patches)
+
+
+def read_captions(table: pa.Table) -> tuple[Tensor, Tensor, Tensor]:
+    """Global [N, D] and token [N, L, D] features, fp16, and the mask [N, L] of what is not padding."""
+    whole = torch.from_numpy(_flat(table, "global").reshape(table.num_rows, -1))
+    width = whole.shape[1]
+    rows = [
+        torch.from_numpy(np.asarray(row.values.to_numpy(), dtype=np.float16).reshape(-1, width))
+        for row in table["tokens"]
+    ]
+    lengths = torch.tensor([len(row) for row in rows])
+    tokens = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    return whole, tokens, torch.arange(tokens.shape[1]) < lengths[:, None]
+
+
+def read_labels(table: pa.Table, classes: int) -> Tensor:
+    """Labels as a bool table [N, C]."""
+    labels = torch.zeros(table.num_rows, classes, dtype=torch.bool)
+    for row, found in enumerate(table["labels"].to_pylist()):
+        labels[row, found] = True
+    return labels
+
+
+def _half(features: Tensor) -> NDArray[np.float16]:
+    halves: NDArray[np.float16] = features.to("cpu", torch.float16).numpy()
+    return halves
+
+
+def _lists(rows: Sequence[NDArray[np.float16]]) -> pa.Array:
+    ends = np.cumsum([0] + [row.size for row in rows], dtype=np.int32)
+    values = np.concatenate(rows) if rows else np.empty(0, np.float16)
+    return pa.ListArray.from_arrays(pa.array(ends), pa.array(values))
+
+
+def _flat(table: pa.Table, column: str) -> NDArray[np.float16]:
+    """All values of a list column in one writable array."""
+    values = table[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return np.array(values, dtype=np.float16)

@@ -1,0 +1,46 @@
+"""From a PIL image to the backbone's input, and from places in that input back to the image."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
+from torch import Tensor
+
+Box = tuple[
+    float, float, float, float
+]  # left, top, right, bottom as shares of the width and the height, 0 to 1
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """Resize, crop and normalise as the model's own preprocess configuration says."""
+
+    config: dict[
+        str, Any
+    ]  # open_clip's preprocess_cfg: size, mean, std, interpolation, resize_mode, fill_color
+
+    def __call__(self, images: Sequence[Image.Image]) -> Tensor:
+        """Return [B, 3, size, size] float32."""
+        transform = image_transform_v2(PreprocessCfg(**self.config), is_train=False)
+        return torch.stack([transform(image) for image in images])
+
+    def visible(self, width: int, height: int) -> Box:
+        """The part of an image that the input shows; it reaches beyond 0 to 1 where the input is padded."""
+        mode = self.config["resize_mode"]
+        if mode == "squash":
+            return 0.0, 0.0, 1.0, 1.0
+        side = min(width, height) if mode == "shortest" else max(width, height)
+        across, down = side / width / 2, side / height / 2
+        return 0.5 - across, 0.5 - down, 0.5 + across, 0.5 + down
+
+
+def to_image(box: Box, visible: Box) -> Box:
+    """Express a box given in shares of the input as shares of the image, cut at its borders."""
+    left, top = visible[0], visible[1]
+    across, down = visible[2] - left, visible[3] - top
+    corners = (left + box[0] * across, top + box[1] * down, left + box[2] * across, top + box[3] * down)
+    x0, y0, x1, y1 = (min(max(value, 0.0), 1.0) for value in corners)
+    return x0, y0, x1, y1

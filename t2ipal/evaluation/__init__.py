@@ -1,0 +1,1 @@
+"""Measuring recognizers: metrics, thresholds, test sets and the report."""

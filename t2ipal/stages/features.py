@@ -1,0 +1,170 @@
+"""Features: frozen CLIP features of synthetic images, of their captions, and of the test set.
+
+One pool of backbones works on the shards of three tables; whoever computes a shard also writes it. A shard
+remembers the checksum of the shard that it was computed from, and is computed again when that one has
+changed.
+"""
+
+import io
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from t2ipal.errors import UserError
+from t2ipal.evaluation.datasets import Dataset, open_dataset
+from t2ipal.recipe import Recipe
+from t2ipal.stages import images
+from t2ipal.stages.report import StageReport
+from t2ipal.store import Manifest, Store
+from t2ipal.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+IMAGES, CAPTIONS, TEST = "features", "caption_features", "test_features"
+SOURCES = {IMAGES: "images", CAPTIONS: "captions"}
+TEST_SHARD_ROWS = 256
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Work:
+    """One shard to compute: of which table, and the checksum of its source (empty for the test set)."""
+
+    table: str
+    shard: str
+    source: str
+
+
+def pending(recipe: Recipe, store: Store) -> list[str]:
+    """Return the names of the shards that are not there yet, those of images not yet painted included."""
+    done = {name: store.shards(name).done() for name in (IMAGES, CAPTIONS, TEST)}
+    missing = [work.shard for work in _planned(recipe, store) if not _finished(work, done[work.table])]
+    return [*missing, *images.pending(recipe, store)]
+
+
+def run(recipe: Recipe, store: Store) -> StageReport:
+    """Compute the missing shards. Needs an initialised Ray and finished images."""
+    start = time.monotonic()
+    if waiting := images.pending(recipe, store):
+        raise UserError(
+            f"features: {len(waiting)} shards of images are missing, {waiting[0]!r} for one",
+            "run the stage images first",
+        )
+    planned = _planned(recipe, store)
+    done = {name: store.shards(name).done() for name in (IMAGES, CAPTIONS, TEST)}
+    missing = [work for work in planned if not _finished(work, done[work.table])]
+    computed = sum(report["rows"] for report in _compute(recipe, store, missing)) if missing else 0
+    rows = [
+        manifest.rows for name in (IMAGES, CAPTIONS, TEST) for manifest in store.shards(name).done().values()
+    ]
+    return StageReport(
+        stage=IMAGES,
+        rows=sum(rows),
+        shards_total=len(planned),
+        shards_done_before=len(planned) - len(missing),
+        seconds=time.monotonic() - start,
+        notes={"computed": computed},
+    )
+
+
+def _planned(recipe: Recipe, store: Store) -> list[Work]:
+    work = [
+        Work(table, name, manifest.sha256)
+        for table, source in SOURCES.items()
+        for name, manifest in store.shards(source).done().items()
+    ]
+    return work + [Work(TEST, name, "") for name in test_shards(recipe)]
+
+
+def _finished(work: Work, done: dict[str, Manifest]) -> bool:
+    return work.shard in done and done[work.shard].extra.get("source") == work.source
+
+
+def test_shards(recipe: Recipe) -> dict[str, range]:
+    """Return the shards of the test set and the numbers of their images."""
+    count = len(_dataset(recipe))
+    starts = range(0, count, TEST_SHARD_ROWS)
+    return {f"test-{i:05d}": range(at, min(at + TEST_SHARD_ROWS, count)) for i, at in enumerate(starts)}
+
+
+def _dataset(recipe: Recipe) -> Dataset:
+    evaluate = recipe.evaluate
+    return open_dataset(evaluate.dataset, evaluate.split, Vocabulary.load(recipe.vocabulary))
+
+
+def _compute(recipe: Recipe, store: Store, missing: list[Work]) -> Iterator[dict[str, Any]]:
+    """Compute shards on the pool; yield a small report of each as it is committed."""
+    import ray.data
+
+    from t2ipal.stages.ray_data import actor_pool, quiet_ray_data
+
+    workers = recipe.features.workers
+    with quiet_ray_data():
+        rows = ray.data.from_items([asdict(work) for work in missing], override_num_blocks=len(missing))
+        computed = rows.map(
+            FeatureExtractor,  # type: ignore[arg-type]  # Ray takes a class, and calls its instances
+            fn_constructor_args=(recipe, store),
+            compute=actor_pool(workers, len(missing)),
+            num_cpus=workers.cpus,
+            num_gpus=workers.gpus,
+        )
+        yield from computed.iter_rows()
+
+
+class FeatureExtractor:
+    """One backbone, one shard after another."""
+
+    def __init__(self, recipe: Recipe, store: Store) -> None:
+        from t2ipal.clip import load_backbone
+
+        self._recipe, self._store = recipe, store
+        self._backbone = load_backbone(recipe.backbone, "cuda" if recipe.features.workers.gpus else "cpu")
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Compute and write the shard that the row (a Work) describes; return its name and number of rows."""
+        work = Work(**row)
+        compute = {IMAGES: self._images, CAPTIONS: self._captions, TEST: self._test}[work.table]
+        table = compute(work.shard)
+        self._store.shards(work.table).write(work.shard, table, {"source": work.source})
+        return {"shard": work.shard, "rows": table.num_rows}
+
+    def _images(self, shard: str) -> "pa.Table":
+        from PIL import Image
+
+        from t2ipal.clip.feature_tables import image_table
+
+        columns = ["image_id", "labels", "image", "kept"]
+        rows = [
+            row for row in self._store.shards(SOURCES[IMAGES]).read(shard, columns).to_pylist() if row["kept"]
+        ]
+        features = [
+            self._backbone.images([Image.open(io.BytesIO(row["image"])) for row in batch])
+            for batch in _batches(rows, self._recipe.features.batch)
+        ]
+        return image_table([row["image_id"] for row in rows], [row["labels"] for row in rows], features)
+
+    def _captions(self, shard: str) -> "pa.Table":
+        from t2ipal.clip.feature_tables import caption_table
+
+        columns = ["caption_id", "labels", "text"]
+        rows = self._store.shards(SOURCES[CAPTIONS]).read(shard, columns).to_pylist()
+        texts = [row["text"] for row in rows]
+        features = [self._backbone.sentences(batch) for batch in _batches(texts, self._recipe.features.batch)]
+        return caption_table([row["caption_id"] for row in rows], [row["labels"] for row in rows], features)
+
+    def _test(self, shard: str) -> "pa.Table":
+        from t2ipal.clip.feature_tables import image_table
+
+        dataset, numbers = _dataset(self._recipe), test_shards(self._recipe)[shard]
+        features = [
+            self._backbone.images([dataset.image(i) for i in batch])
+            for batch in _batches(numbers, self._recipe.features.batch)
+        ]
+        return image_table([dataset.name(i) for i in numbers], [dataset.labels(i) for i in numbers], features)
+
+
+def _batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    return (items[at : at + size] for at in range(0, len(items), size))

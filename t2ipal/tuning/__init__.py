@@ -1,0 +1,1 @@
+"""Losses and the training loop, written once for every method."""

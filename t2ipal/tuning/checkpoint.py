@@ -1,0 +1,76 @@
+"""The state between two epochs, as one safetensors file: tuned parameters, the optimizer's tensors, the
+log.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+from torch.optim import Optimizer
+
+from t2ipal.methods.base import Method
+
+Log = list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything that the next epoch depends on; data order and learning rates follow from the recipe and
+    the epoch.
+    """
+
+    epochs: int  # finished
+    log: Log  # one entry an epoch
+    parameters: dict[str, Tensor]
+    optimizer: dict[str, Tensor]  # "<index of the parameter>.<name>"
+
+
+def take(method: Method, optimizer: Optimizer, log: Log) -> Checkpoint:
+    """The state after `len(log)` epochs, on the CPU."""
+    states = optimizer.state_dict()["state"]
+    flat = {
+        f"{index}.{name}": torch.as_tensor(value).detach().cpu().clone()
+        for index, state in states.items()
+        for name, value in state.items()
+        if value is not None
+    }
+    return Checkpoint(len(log), log, tuned_parameters(method), flat)
+
+
+def restore(checkpoint: Checkpoint, method: Method, optimizer: Optimizer) -> None:
+    """Put a state back, bit for bit."""
+    method.load_state_dict(checkpoint.parameters)
+    states: dict[int, dict[str, Any]] = {}
+    for key, value in checkpoint.optimizer.items():
+        index, name = key.split(".", 1)
+        states.setdefault(int(index), {})[name] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": states, "param_groups": groups})
+
+
+def tuned_parameters(method: Method) -> dict[str, Tensor]:
+    """A copy, on the CPU, of what the method tunes."""
+    return {name: value.detach().cpu().clone().contiguous() for name, value in method.named_parameters()}
+
+
+def to_bytes(checkpoint: Checkpoint) -> bytes:
+    """A safetensors file."""
+    tensors = {f"parameters/{name}": value for name, value in checkpoint.parameters.items()}
+    tensors |= {f"optimizer/{name}": value for name, value in checkpoint.optimizer.items()}
+    return save(tensors, {"epochs": str(checkpoint.epochs), "log": json.dumps(checkpoint.log)})
+
+
+def from_bytes(data: bytes) -> Checkpoint:
+    """Read what `to_bytes` wrote."""
+    length = int.from_bytes(data[:8], "little")
+    metadata = json.loads(data[8 : 8 + length])["__metadata__"]
+    parts: dict[str, dict[str, Tensor]] = {"parameters": {}, "optimizer": {}}
+    for name, value in load(data).items():
+        part, key = name.split("/", 1)
+        parts[part][key] = value
+    return Checkpoint(
+        int(metadata["epochs"]), json.loads(metadata["log"]), parts["parameters"], parts["optimizer"]
+    )
