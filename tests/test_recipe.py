@@ -101,7 +101,7 @@ def test_recipes_are_frozen(tmp_path):
         recipe.seed = 1
 
 
-CAPTIONS_ON = {"captions", "images", "features", "tune", "evaluate", "bundle"}
+CAPTIONS_ON = {"captions", "images", "features", "caption_features", "tune", "evaluate", "bundle"}
 
 
 @pytest.mark.parametrize(
@@ -116,10 +116,10 @@ CAPTIONS_ON = {"captions", "images", "features", "tune", "evaluate", "bundle"}
         ("captions.engine", {"dtype": "float32"}, CAPTIONS_ON),
         ("captions.engine", {"max_num_seqs": 4}, set()),
         ("captions.batch", 3, set()),
-        ("images.steps", 3, CAPTIONS_ON - {"captions"}),
+        ("images.steps", 3, CAPTIONS_ON - {"captions", "caption_features"}),
         ("images.workers", {"min": 2, "max": 5}, set()),
         ("images.batch", 5, set()),
-        ("backbone.pretrained", "yfcc15m", {"features", "test_features", "tune", "evaluate", "bundle"}),
+        ("backbone.pretrained", "yfcc15m", CAPTIONS_ON - {"captions", "images"} | {"test_features"}),
         ("tune.epochs", 99, {"tune", "evaluate", "bundle"}),
         ("tune.batch", 7, {"tune", "evaluate", "bundle"}),
         ("tune.workers", 2, set()),
