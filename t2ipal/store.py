@@ -225,7 +225,10 @@ class Shards:
 
 
 def _replace_file(path: Path, data: bytes) -> None:
-    """Write beside the target, make it durable, and rename over the target."""
+    """Write beside the target, make the bytes durable, and rename over the target.
+
+    The rename itself may be lost with the machine's power; then the shard is missing, and is redone.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
     try:
@@ -237,8 +240,3 @@ def _replace_file(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the rename itself
-    finally:
-        os.close(folder)
