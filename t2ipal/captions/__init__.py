@@ -1,0 +1,1 @@
+"""Which captions to ask for, how to ask, and which answers to take."""

@@ -1,0 +1,1 @@
+"""Captions to pixels, and pixels to encoded bytes and back."""

@@ -1,0 +1,170 @@
+"""Captions: class names to sentences, written by a language model in vLLM through ray.data.llm."""
+
+import os
+import time
+from collections.abc import Generator
+from contextlib import closing
+from functools import partial
+from typing import Any
+
+from t2ipal.captions.collect import Answer, Collector, answer_seed
+from t2ipal.captions.plan import CaptionPlan
+from t2ipal.captions.prompt import chat_messages
+from t2ipal.errors import UserError
+from t2ipal.model_folder import check_model_folder
+from t2ipal.picturebook.weights import resolve
+from t2ipal.recipe import CaptionsRecipe, Recipe
+from t2ipal.stages.report import StageReport
+from t2ipal.store import Shards, Store
+from t2ipal.vocabulary import Vocabulary
+
+STAGE = "captions"
+MODEL_FILES = ("config.json", "tokenizer_config.json")
+
+# CPUs that Ray sets aside for each small step around the engine. With whole ones a machine of 2 cores would
+# wait for ever.
+_SMALL_STEP_CPUS = 0.1
+_ERROR = "__inference_error__"  # ray.data.llm's column
+
+
+def pending(recipe: Recipe, store: Store) -> list[str]:
+    """Return the names of the shards that are not there yet."""
+    return store.shards(STAGE).missing(CaptionPlan.of(recipe).shards())
+
+
+def run(recipe: Recipe, store: Store) -> StageReport:
+    """Write the missing shards. Needs an initialised Ray.
+
+    A shard is committed as soon as its answers are complete. If the engine fails on single rows the others
+    are still finished, and then a UserError says how many failed; their shards stay missing.
+    """
+    start = time.monotonic()
+    plan, shards = CaptionPlan.of(recipe), store.shards(STAGE)
+    missing = pending(recipe, store)
+    if missing:
+        _write(recipe, plan, shards, missing)
+    manifests = shards.done()
+    kept = sum(manifests[name].rows for name in plan.shards())
+    return StageReport(
+        stage=STAGE,
+        rows=kept,
+        shards_total=len(plan.shards()),
+        shards_done_before=len(plan.shards()) - len(missing),
+        seconds=time.monotonic() - start,
+        notes={"asked": plan.count, "rejected": plan.count - kept},
+    )
+
+
+def _write(recipe: Recipe, plan: CaptionPlan, shards: Shards, missing: list[str]) -> None:
+    vocabulary = Vocabulary.load(recipe.vocabulary)
+    collector = Collector(plan, vocabulary, recipe.captions.candidates, recipe.captions.model)
+    with closing(_answers(recipe, plan, vocabulary, missing)) as answers:
+        for answer in answers:
+            table = collector.add(answer)
+            if table is not None:
+                asked = len(plan.rows(answer.shard))
+                extra = {"asked": asked, "kept": table.num_rows, "rejected": asked - table.num_rows}
+                shards.write(answer.shard, table, extra)
+    if collector.failures:
+        raise UserError(
+            f"captions: the language model failed on {len(collector.failures)} answers, "
+            f"the first one with {collector.failures[0]}",
+            "correct the cause and run again: finished shards are kept, only the others are written again",
+        )
+
+
+def _answers(
+    recipe: Recipe, plan: CaptionPlan, vocabulary: Vocabulary, missing: list[str]
+) -> Generator[Answer]:
+    """Yield the engine's answers for every row of the missing shards, in the order in which they come."""
+    from ray.data.llm import build_processor
+
+    from t2ipal.stages.ray_data import one_row_each, quiet_ray_data
+
+    captions = recipe.captions
+    model = resolve(captions.model)
+    check_model_folder(model, "captions.model", MODEL_FILES)
+    processor = build_processor(
+        _engine(captions, model, len(missing)),
+        preprocess=_identity,
+        postprocess=_text_only,
+        preprocess_map_kwargs={"num_cpus": _SMALL_STEP_CPUS},
+        postprocess_map_kwargs={"num_cpus": _SMALL_STEP_CPUS},
+    )
+    with quiet_ray_data():
+        requests = one_row_each(missing).flat_map(
+            partial(_requests, captions, plan, vocabulary), num_cpus=_SMALL_STEP_CPUS
+        )
+        for row in processor(requests).iter_rows():
+            yield Answer(
+                row["shard"], row["index"], row["candidate"], row["generated_text"] or "", row[_ERROR] or ""
+            )
+
+
+def _requests(
+    captions: CaptionsRecipe, plan: CaptionPlan, vocabulary: Vocabulary, row: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Return every request of one shard, in the columns that ray.data.llm reads."""
+    return [
+        {
+            "shard": row["shard"],
+            "index": index,
+            "candidate": candidate,
+            "messages": chat_messages(captions.prompt, [vocabulary.names[i] for i in plan.classes(index)]),
+            "sampling_params": {
+                "temperature": captions.temperature,
+                "max_tokens": captions.max_tokens,
+                "seed": answer_seed(plan.seed, index, candidate),
+            },
+        }
+        for index in plan.rows(row["shard"])
+        for candidate in range(captions.candidates)
+    ]
+
+
+def _identity(row: dict[str, Any]) -> dict[str, Any]:
+    return row
+
+
+def _text_only(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: row[key] for key in ("shard", "index", "candidate", "generated_text")}
+
+
+def _engine(captions: CaptionsRecipe, model: str, shards: int) -> Any:
+    """Return the configuration of vLLM: on GPUs if the recipe gives its workers some, else on CPUs."""
+    from ray.data.llm import vLLMEngineProcessorConfig
+
+    workers = captions.workers
+    parts = captions.engine.get("tensor_parallel_size", 1) * captions.engine.get("pipeline_parallel_size", 1)
+    bundle = {"CPU": workers.cpus / parts}
+    if workers.gpus:
+        bundle["GPU"] = workers.gpus / parts
+    small = {"num_cpus": _SMALL_STEP_CPUS, "concurrency": (1, 1)}
+    largest = min(workers.max, shards)
+    return vLLMEngineProcessorConfig(
+        model_source=model,
+        engine_kwargs={"disable_log_stats": True, **captions.engine},
+        placement_group_config={"bundle_per_worker": bundle},
+        concurrency=(min(workers.min, largest), largest),
+        batch_size=captions.batch,
+        should_continue_on_error=True,
+        log_engine_metrics=False,
+        chat_template_stage=small,
+        # The engine does both itself; as stages of their own they would be two more processes that import
+        # torch.
+        tokenize_stage=False,
+        detokenize_stage=False,
+        runtime_env={"env_vars": _environment(on_cpu=not workers.gpus)},
+    )
+
+
+def _environment(on_cpu: bool) -> dict[str, str]:
+    """Return the environment of the engine's processes; what the user has set stays."""
+    defaults = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    if on_cpu:
+        # GiB for keys and values. Left alone, vLLM takes half of the machine's memory.
+        defaults["VLLM_CPU_KVCACHE_SPACE"] = "1"
+        # The worker runs within the engine's process: a third process would import vLLM once more, 20 s on a
+        # slow core.
+        defaults["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    return {name: os.environ.get(name, value) for name, value in defaults.items()}

@@ -1,0 +1,60 @@
+"""Ray Data settings that all stages share."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import ray.data
+from ray.data import ActorPoolStrategy, DataContext
+
+from t2ipal.recipe import Workers
+
+# Loading a large model on a cold GPU node may take most of an hour; a pool that is silent for longer is
+# stuck.
+NO_PROGRESS_TIMEOUT_S = 3600.0
+
+
+@contextmanager
+def quiet_ray_data() -> Iterator[None]:
+    """Within, Ray Data prints errors only, and gives up on a pipeline that makes no progress.
+
+    Its log file in the Ray session keeps everything.
+    """
+    context = DataContext.get_current()
+    changes = {
+        "enable_progress_bars": False,
+        "print_on_execution_start": False,
+        "execution_no_progress_timeout_s": NO_PROGRESS_TIMEOUT_S,
+        # Advice on memory reservations, repeated every half minute.
+        "issue_detectors_config": replace(context.issue_detectors_config, detectors=[]),
+    }
+    before = {name: getattr(context, name) for name in changes}
+    console = [h for h in logging.getLogger("ray.data").handlers if isinstance(h, logging.StreamHandler)]
+    levels = [handler.level for handler in console]
+    _assign(context, changes)
+    for handler in console:
+        handler.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        _assign(context, before)
+        for handler, level in zip(console, levels, strict=True):
+            handler.setLevel(level)
+
+
+def _assign(context: DataContext, values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(context, name, value)
+
+
+def actor_pool(workers: Workers, shards: int) -> ActorPoolStrategy:
+    """Return a pool of the recipe's size, but of no more actors than there are shards to work on."""
+    largest = min(workers.max, shards)
+    return ActorPoolStrategy(min_size=min(workers.min, largest), max_size=largest)
+
+
+def one_row_each(names: list[str]) -> ray.data.Dataset:
+    """Return a dataset of rows {"shard": name}, a block each: a shard is the unit of work and of failure."""
+    return ray.data.from_items([{"shard": name} for name in names], override_num_blocks=len(names))

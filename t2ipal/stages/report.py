@@ -1,0 +1,21 @@
+"""What a stage says about itself when it has finished."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """Counts of one run of a stage. `seconds` is wall time; `notes` are further figures of that stage."""
+
+    stage: str
+    rows: int
+    """Rows in the stage's output, those of earlier runs included."""
+    shards_total: int
+    shards_done_before: int
+    seconds: float
+    notes: dict[str, float | int | str] = field(default_factory=dict)
+
+    @property
+    def already_complete(self) -> bool:
+        """Whether this run had nothing to do."""
+        return self.shards_done_before == self.shards_total
