@@ -1,6 +1,8 @@
 """Tiny random CLIP models in the real file format, for tests that need no trained one."""
 
 import json
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import open_clip
@@ -9,9 +11,14 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from t2ipal.clip import Backbone, load_backbone
+from t2ipal.recipe import BackboneRecipe
+
 WORDS = ["a", "picture", "photo", "of", "and", "the", "fish", "house", "tree", "teddy", "bear", "red", "blue"]
 CONTEXT_LENGTH = 16
 EMBED_DIM = 24
+
+torch.set_num_threads(1)
 
 TOWERS = {
     "resnet": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "head_width": 32},
@@ -19,13 +26,29 @@ TOWERS = {
 }
 
 
-def write_tiny_clip(folder: Path, tower: str, seed: int = 0, **text: object) -> Path:
+_folders = tempfile.TemporaryDirectory()  # removed when the tests end
+
+
+@cache
+def tiny_folder(tower: str) -> str:
+    """A model folder with one of TOWERS, shared by all tests."""
+    return str(write_tiny_clip(Path(_folders.name) / tower, tower))
+
+
+@cache
+def tiny_backbone(tower: str, **settings: object) -> Backbone:
+    """A backbone with one of TOWERS; `settings` are of BackboneRecipe."""
+    return load_backbone(BackboneRecipe(model=tiny_folder(tower), **settings))
+
+
+def write_tiny_clip(folder: Path, tower: str, custom_text: bool = False, **text: object) -> Path:
     """Write a model folder for open_clip's `local-dir:`; `text` overrides keys of text_cfg."""
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = {word: i for i, word in enumerate(["<pad>", "<unk>", *WORDS, "<begin>", "<end>"])}
     _write_tokenizer(folder, vocabulary)
     config = {
         "embed_dim": EMBED_DIM,
+        "custom_text": custom_text,
         "vision_cfg": TOWERS[tower],
         "text_cfg": {
             "context_length": CONTEXT_LENGTH,
@@ -40,14 +63,15 @@ def write_tiny_clip(folder: Path, tower: str, seed: int = 0, **text: object) -> 
     preprocess = {"mean": [0.5] * 3, "std": [0.25] * 3, "interpolation": "bicubic", "resize_mode": "squash"}
     content = {"model_cfg": config, "preprocess_cfg": preprocess}
     (folder / "open_clip_config.json").write_text(json.dumps(content))
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     model = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
-    # At their first state the residual branches of a ResNet are zero and logits hardly differ: draw stronger
-    # weights.
-    for name, value in model.named_parameters():
+    # As drawn by open_clip a ResNet hardly sees its input: its residual branches are zero, its other layers shrink it.
+    for name, value in model.visual.named_parameters():
         if name.endswith("bn3.weight"):
-            torch.nn.init.uniform_(value, 0.5, 1.0)
-        if name.endswith("positional_embedding"):
+            torch.nn.init.ones_(value)
+        elif value.dim() == 4:
+            torch.nn.init.kaiming_normal_(value)
+        elif name.endswith("positional_embedding"):
             torch.nn.init.normal_(value, std=0.3)
     save_file(model.state_dict(), folder / "model.safetensors")
     return folder

@@ -48,7 +48,7 @@ def read_captions(table: pa.Table) -> tuple[Tensor, Tensor, Tensor]:
     whole = torch.from_numpy(_flat(table, "global").reshape(table.num_rows, -1))
     width = whole.shape[1]
     rows = [
-        torch.from_numpy(np.asarray(row.values.to_numpy(), dtype=np.float16).reshape(-1, width))
+        torch.from_numpy(np.array(row.values.to_numpy(), dtype=np.float16).reshape(-1, width))
         for row in table["tokens"]
     ]
     lengths = torch.tensor([len(row) for row in rows])

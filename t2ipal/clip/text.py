@@ -78,7 +78,7 @@ class TextTower:
         for name, last in zip(names, self._last(ids).tolist(), strict=True):
             if last > room:
                 raise UserError(
-                    f"class name {name!r} behind a context of {length} tokens needs {last + length + 1} tokens; "
+                    f"class name {name!r} and a context of {length} tokens are {last + length + 1} tokens; "
                     f"the backbone takes {self.context_length}",
                     "lower tune.context or shorten the name",
                 )

@@ -1,0 +1,41 @@
+import torch
+
+from t2ipal.clip import ImageFeatures, TextFeatures
+from t2ipal.clip.feature_tables import caption_table, image_table, read_captions, read_images, read_labels
+from t2ipal.tables import CAPTION_FEATURES, FEATURES
+
+LABELS = [[0], [], [1, 2]]
+
+
+def test_image_features_come_back_in_half_precision():
+    whole, patches = torch.randn(3, 4), torch.randn(3, 6, 4)
+    batches = [
+        ImageFeatures(whole[:2], patches[:2], (2, 3)),
+        ImageFeatures(whole[2:], patches[2:], (2, 3)),
+    ]
+    table = image_table(["a", "b", "c"], LABELS, batches)
+    assert table.schema == FEATURES
+    again = read_images(table)
+    assert torch.equal(again[0], whole.half())
+    assert torch.equal(again[1], patches.half())
+
+
+def test_caption_features_come_back_padded():
+    whole, tokens = torch.randn(3, 4), torch.randn(3, 7, 4)
+    mask = torch.arange(7) < torch.tensor([2, 5, 3])[:, None]
+    table = caption_table(["a", "b", "c"], LABELS, [TextFeatures(whole, tokens, mask)])
+    assert table.schema == CAPTION_FEATURES
+    again = read_captions(table)
+    assert torch.equal(again[0], whole.half())
+    assert torch.equal(again[2], mask[:, :5])
+    assert torch.equal(again[1][again[2]], tokens.half()[mask])
+
+
+def test_labels_become_a_table_of_bools():
+    table = image_table(["a", "b", "c"], LABELS, [ImageFeatures(torch.zeros(3, 1), torch.zeros(3, 1, 1), (1, 1))])
+    assert read_labels(table, 3).tolist() == [[True, False, False], [False] * 3, [False, True, True]]
+
+
+def test_a_shard_without_rows_is_a_table_without_rows():
+    assert image_table([], [], []).num_rows == 0
+    assert caption_table([], [], []).num_rows == 0

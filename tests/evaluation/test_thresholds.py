@@ -1,0 +1,38 @@
+import numpy as np
+
+from t2ipal.evaluation.thresholds import above, best_f1_thresholds
+
+
+def f1(scores, labels, threshold):
+    taken = scores > threshold
+    return 2 * (taken & labels).sum() / (taken.sum() + labels.sum())
+
+
+def test_no_other_threshold_has_a_better_f1():
+    generator = np.random.default_rng(0)
+    labels = generator.random((120, 5)) < 0.3
+    scores = (generator.normal(size=(120, 5)) + labels).round(1).astype(np.float32)  # rounded: many ties
+    for c, threshold in enumerate(best_f1_thresholds(scores, labels)):
+        candidates = [scores[:, c].min() - 1, *(scores[:, c] - 0.05), *scores[:, c]]
+        best = max(f1(scores[:, c], labels[:, c], each) for each in candidates)
+        assert f1(scores[:, c], labels[:, c], threshold) == best
+
+
+def test_a_threshold_lies_half_way():
+    scores = np.array([[3.0], [2.0], [1.0]], dtype=np.float32)
+    assert best_f1_thresholds(scores, np.array([[True], [False], [False]])).tolist() == [2.5]
+
+
+def test_where_every_image_holds_the_class_all_are_taken():
+    scores = np.array([[3.0], [2.0]], dtype=np.float32)
+    threshold = best_f1_thresholds(scores, np.array([[True], [True]]))
+    assert above(scores, threshold) == [[0], [0]]
+
+
+def test_a_class_that_no_image_holds_asks_for_more_than_any_of_them():
+    scores = np.array([[3.0], [2.0]], dtype=np.float32)
+    assert best_f1_thresholds(scores, np.zeros((2, 1), dtype=bool)).tolist() == [3.0]
+
+
+def test_above_gives_class_indices():
+    assert above(np.array([[1.0, 5.0], [0.0, 0.0]]), np.array([0.5, 4.0])) == [[0, 1], []]
