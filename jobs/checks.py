@@ -1,0 +1,60 @@
+"""What a job looks at before an engine spends minutes to find out less clearly."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+from t2ipal.errors import UserError
+from t2ipal.model_folder import check_model_folder
+from t2ipal.picturebook.weights import SCHEME, resolve
+from t2ipal.recipe import Recipe
+from t2ipal.stages import captions, images
+
+BACKBONE_FILES = ("open_clip_config.json",)
+
+
+def check_models(recipe: Recipe, pending: Mapping[str, Sequence[str]]) -> None:
+    """Raise UserError unless the local model folders that the unfinished stages need are whole.
+
+    `pending` holds the missing shards by stage; a model whose work is done may be gone.
+    """
+    needs = (
+        (("captions",), "captions.model", recipe.captions.model, captions.MODEL_FILES),
+        (("images",), "images.model", recipe.images.model, images.MODEL_FILES),
+        (("features", "tune", "evaluate", "bundle"), "backbone.model", recipe.backbone.model, BACKBONE_FILES),
+    )
+    for stages, key, model, files in needs:
+        if any(pending.get(stage) for stage in stages):
+            check_model_folder(resolve(model), key, files)
+
+
+def check_order(stages: Sequence[str], pending: Mapping[str, Sequence[str]]) -> None:
+    """Raise UserError when a stage is asked for without what comes before it.
+
+    `pending` holds the missing shards of all stages, in the order of the pipeline.
+    """
+    earlier: list[str] = []
+    for stage in (*pending, "deploy"):
+        if stage in stages and (missing := [name for name in earlier if name not in stages]):
+            raise UserError(
+                f"the stage {stage!r} needs the stage {missing[0]!r}, which is not complete",
+                f"run {missing[0]!r} first, or leave out --stages",
+            )
+        if pending.get(stage):
+            earlier.append(stage)
+
+
+def models_are_local(recipe: Recipe) -> bool:
+    """Say whether no model has to come from a hub."""
+    sources = (recipe.captions.model, recipe.images.model, recipe.backbone.model)
+    return all(source.startswith(SCHEME) or os.path.isdir(source) for source in sources)
+
+
+def check_run_uri(uri: str) -> None:
+    """Refuse a relative path within a submitted job: it lies in Ray's copy of the working directory, which
+    goes away.
+    """
+    if "RAY_ADDRESS" in os.environ and "://" not in uri and not os.path.isabs(os.path.expanduser(uri)):
+        raise UserError(
+            f"the run folder {uri!r} is relative, and on a cluster the working directory does not last",
+            "give --run an absolute path that all nodes share, or an s3:// or gs:// URI",
+        )

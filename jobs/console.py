@@ -1,0 +1,58 @@
+"""What a job prints."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from t2ipal.errors import UserError
+from t2ipal.stages.report import StageReport
+
+
+def say(text: str) -> None:
+    """Print a line at once, also where the output is a file or a pipe."""
+    print(text, flush=True)
+
+
+def stage_line(report: StageReport) -> str:
+    """Return one line on a stage: its rows, its time and what else it has to tell."""
+    if report.already_complete:
+        return f"{report.stage:<10}{report.rows:>8} rows   already complete"
+    notes = "  ".join(f"{name} {_short(value)}" for name, value in report.notes.items())
+    kept = (
+        f"  {report.shards_done_before} of {report.shards_total} shards were there"
+        if report.shards_done_before
+        else ""
+    )
+    return f"{report.stage:<10}{report.rows:>8} rows {report.seconds:>7.1f} s  {notes}{kept}".rstrip()
+
+
+def quality_table(metrics: Mapping[str, Any]) -> str:
+    """Return the table of evaluation/metrics.json: a line for each method."""
+    head = f"mean average precision on {metrics['dataset']}, {metrics['split']} ({metrics['images']} images)"
+    methods = metrics["methods"].items()
+    return "\n".join([head, *(f"  {name:<12}{figures['mAP']['mean']:>6.2f}" for name, figures in methods)])
+
+
+def answer_lines(image: str, truth: list[str], answer: Mapping[str, Any]) -> str:
+    """Return the endpoint's answer for one image, and what the image really shows."""
+    labels = ", ".join(f"{each['name']} ({each['score']:.2f})" for each in answer["labels"]) or "nothing"
+    return f"{image} shows: {', '.join(truth) or 'nothing'}\n  the endpoint says: {labels}"
+
+
+def user_error(error: BaseException | None) -> UserError | None:
+    """Return the UserError in a chain of causes: Ray wraps what a worker raises."""
+    while error is not None:
+        inner = getattr(error, "cause", None) or error.__cause__
+        if isinstance(error, UserError) and not isinstance(inner, UserError):
+            return error
+        error = inner
+    return None
+
+
+def print_error(error: UserError) -> None:
+    """Tell what is wrong and what to do."""
+    print(f"error: {error}", file=sys.stderr, flush=True)
+
+
+def _short(value: float | int | str) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else str(value)

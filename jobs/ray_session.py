@@ -1,0 +1,89 @@
+"""The Ray cluster that a job runs on: the one it was submitted to, or a private one while it lasts."""
+
+import logging
+import os
+import shutil
+import tempfile
+from types import TracebackType
+from typing import Any, Self
+
+from t2ipal.recipe import Recipe
+
+# What the user has set in the environment wins over these.
+QUIET = {
+    # Else every worker that `uv run` is an ancestor of builds the environment anew.
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray's processes write advice at error level into the driver's output; what fails raises in Python.
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    # Ray will stop hiding GPUs from workers that ask for none; take the new behaviour and spare the warning.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+OFFLINE = {"HF_HUB_OFFLINE": "1"}
+
+
+class RaySession:
+    """Starts Ray when it is first needed, and leaves nothing of it running.
+
+    With RAY_ADDRESS in the environment, as within `ray job submit`, it joins that cluster. Otherwise it
+    starts one of its own on the loopback address, whose logs are kept only when the job fails.
+    """
+
+    def __init__(self, recipe: Recipe, offline: bool) -> None:
+        self._recipe = recipe
+        self._folder: str | None = None
+        self._started = False
+        settings = QUIET | (OFFLINE if offline else {})
+        self._variables = {name: value for name, value in settings.items() if name not in os.environ}
+        os.environ.update(self._variables)  # for this process, and for those that it starts
+
+    def __enter__(self) -> Self:
+        return self
+
+    def start(self) -> None:
+        """Initialise Ray unless that is done."""
+        if self._started:
+            return
+        import ray
+
+        self._started = True
+        logging.disable(logging.INFO)  # the libraries' talk in this process; warnings stay
+        common: dict[str, Any] = {
+            # The workers of a cluster do not inherit this process's environment.
+            "runtime_env": {"env_vars": self._variables},
+            "logging_level": logging.ERROR,
+            "log_to_driver": False,
+        }
+        if "RAY_ADDRESS" in os.environ:
+            ray.init(**common)
+            return
+        memory = self._recipe.ray.object_store_mib
+        self._folder = tempfile.mkdtemp(prefix="t2ipal-")
+        ray.init(
+            address="local",
+            num_cpus=self._recipe.ray.num_cpus,
+            object_store_memory=memory * 2**20 if memory else None,
+            include_dashboard=False,
+            _node_ip_address="127.0.0.1",
+            _temp_dir=self._folder,
+            **common,
+        )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._started:
+            return
+        import ray
+
+        if ray.is_initialized():
+            ray.shutdown()  # type: ignore[no-untyped-call]
+        if self._folder and isinstance(error, Exception):
+            print(f"the logs of Ray are kept in {self._folder}")
+        elif self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,0 +1,71 @@
+"""What the job looks at before it starts an engine."""
+
+import pytest
+
+from jobs.checks import check_models, check_order, check_run_uri, models_are_local
+from t2ipal.errors import UserError
+from t2ipal.recipe import Recipe
+from tests.test_recipe import DATA
+
+NOTHING = {"captions": [], "images": [], "features": []}
+
+
+@pytest.mark.parametrize(
+    ("stages", "pending"),
+    [
+        (["captions", "images"], NOTHING | {"captions": ["c"], "images": ["i"]}),
+        (["images"], NOTHING | {"images": ["i"], "features": ["f"]}),  # a later stage is not needed
+        (["deploy"], NOTHING),
+        (["features"], NOTHING),
+    ],
+)
+def test_order_is_right(stages, pending):
+    check_order(stages, pending)
+
+
+@pytest.mark.parametrize(
+    ("stages", "pending", "problem"),
+    [
+        (["images"], NOTHING | {"captions": ["c"]}, "'images' needs the stage 'captions'"),
+        (
+            ["captions", "features"],
+            NOTHING | {"captions": ["c"], "images": ["i"]},
+            "'features' needs .*'images'",
+        ),
+        (["deploy"], NOTHING | {"features": ["f"]}, "'deploy' needs the stage 'features'"),
+    ],
+)
+def test_what_is_missing_is_named(stages, pending, problem):
+    with pytest.raises(UserError, match=problem):
+        check_order(stages, pending)
+
+
+def test_a_submitted_job_needs_a_lasting_place(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    check_run_uri("s3://bucket/run")
+    check_run_uri("/shared/run")
+    with pytest.raises(UserError, match="relative"):
+        check_run_uri("runs/offline")
+    monkeypatch.delenv("RAY_ADDRESS")
+    check_run_uri("runs/offline")
+
+
+def recipe(**models):
+    """Return a recipe whose models are hub names, unless given."""
+    data = {key: DATA[key] for key in DATA}
+    for section in ("captions", "images", "backbone"):
+        data[section] = DATA[section] | {"model": models.get(section, f"hub/{section}")}
+    return Recipe.model_validate(data)
+
+
+def test_only_models_of_unfinished_stages_are_looked_at(tmp_path):
+    gone = recipe(images=str(tmp_path / "gone"))
+    check_models(gone, {"captions": ["c"], "features": ["f"]})
+    with pytest.raises(UserError, match=r"images\.model: there is no model folder"):
+        check_models(gone, {"images": ["i"]})
+
+
+def test_offline_only_when_no_model_has_a_hub_name(tmp_path):
+    local = {"captions": "picturebook:writer", "images": str(tmp_path), "backbone": "picturebook:clip"}
+    assert models_are_local(recipe(**local))
+    assert not models_are_local(recipe(**local | {"images": "hub/painter"}))

@@ -1,0 +1,170 @@
+"""The job as a user starts it: a process of its own, with the real engines."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+OFFLINE = ROOT / "jobs" / "recipes" / "offline.yaml"
+
+
+def small_recipe(folder, **changes):
+    """Write the offline recipe, scaled down, with dotted keys changed; return its path."""
+    recipe = yaml.safe_load(OFFLINE.read_text())
+    small = {
+        "run": str(folder / "run"),
+        "captions.count": 48,
+        "captions.shard_rows": 24,
+        "images.per_caption": 1,
+        "images.steps": 4,
+        "tune.epochs": 2,
+        "tune.batch": 16,
+        "serve.port": free_port(),
+    }
+    for key, value in (small | {key.replace("__", "."): value for key, value in changes.items()}).items():
+        *sections, last = key.split(".")
+        section = recipe
+        for name in sections:
+            section = section.setdefault(name, {})
+        section[last] = value
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe, sort_keys=False))
+    return path
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def start(*arguments, **environment):
+    """Run the job to its end."""
+    command = [sys.executable, str(ROOT / "jobs" / "pipeline.py"), *map(str, arguments)]
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    variables = inherited | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | environment
+    return subprocess.run(command, capture_output=True, text=True, env=variables, timeout=800, check=False)
+
+
+def assert_refused(result, *words):
+    """One message with the problem and a remedy below it, status 2, no traceback."""
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr
+    _, *remedy = result.stderr[result.stderr.index("error: ") :].splitlines()
+    assert remedy
+    assert remedy[-1].startswith("  ")
+    for word in words:
+        assert word in result.stderr
+
+
+@pytest.mark.whole_job
+@pytest.mark.timeout(900)
+def test_the_whole_job_and_again(tmp_path):
+    recipe = small_recipe(tmp_path)
+    before = ray_processes()
+    first = start("--recipe", recipe)
+    assert first.returncode == 0, first.stdout + first.stderr
+    run = tmp_path / "run"
+
+    manifests = [json.loads(p.read_text()) for p in sorted((run / "captions" / "_manifests").glob("*.json"))]
+    captions = sum(m["rows"] for m in manifests)
+    assert captions > 0
+    assert sum(m["extra"]["asked"] for m in manifests) == 48
+    painted = [json.loads(p.read_text()) for p in (run / "images" / "_manifests").glob("*.json")]
+    assert sum(m["rows"] for m in painted) == captions
+
+    metrics = json.loads((run / "evaluation" / "metrics.json").read_text())
+    assert metrics["dataset"] == "picturebook"
+    assert metrics["images"] == 1000
+    for method in ("zero_shot", "t2i_pal"):
+        mean = metrics["methods"][method]["mAP"]["mean"]
+        assert 0 < mean < 100
+        assert f"{mean:.2f}" in first.stdout
+
+    answer = json.loads((run / "deploy" / "answer.json").read_text())
+    card = json.loads((run / "bundle" / "recognizer.json").read_text())
+    assert set(answer["scores"]) == set(card["classes"])
+    assert {each["name"] for each in answer["labels"]} <= set(card["classes"])
+    assert (run / "bundle" / "recognizer.safetensors").stat().st_size > 0
+    assert first.stdout.rstrip().endswith(str(run))
+    assert ray_processes() <= before  # nothing is left running
+
+    files = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    again = start("--recipe", recipe)
+    assert again.returncode == 0, again.stderr
+    assert "nothing to do" in again.stdout
+    assert again.stdout.count("already complete") == 6
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == files
+
+
+def ray_processes():
+    """Return the processes of this machine that belong to some Ray cluster."""
+    marks = ("ray::", "/raylet", "gcs_server")
+    found = set()
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        command = " ".join(process.info["cmdline"] or [])
+        if any(mark in command for mark in marks):
+            found.add(process.info["pid"])
+    return found
+
+
+def test_an_unknown_key(tmp_path):
+    recipe = small_recipe(tmp_path, tune__epoch=3)
+    assert_refused(start("--recipe", recipe), "'tune.epoch' is unknown", "did you mean 'epochs'")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "problem"), [([], "no classes"), (["fish", "house", "fish"], "'fish' is listed twice")]
+)
+def test_an_unusable_list_of_classes(tmp_path, vocabulary, problem):
+    assert_refused(start("--recipe", small_recipe(tmp_path, vocabulary=vocabulary)), problem)
+
+
+@pytest.mark.parametrize("key", ["captions.model", "images.model", "backbone.model"])
+def test_a_missing_model_folder(tmp_path, key):
+    recipe = small_recipe(tmp_path, **{key.replace(".", "__"): "./nowhere"})
+    assert_refused(start("--recipe", recipe), key, "nowhere")
+
+
+def test_a_damaged_model_folder(tmp_path):
+    model = tmp_path / "clip"
+    shutil.copytree(ROOT / "t2ipal" / "picturebook" / "weights" / "clip", model)
+    weights = next(model.glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-100])
+    recipe = small_recipe(tmp_path, backbone__model="./clip")
+    assert_refused(start("--recipe", recipe), weights.name, "damaged")
+
+
+def test_a_run_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    result = start("--recipe", small_recipe(tmp_path), "--run", tmp_path / "file" / "run")
+    assert_refused(result, "cannot write to the run folder")
+
+
+def test_a_run_of_another_recipe(tmp_path):
+    """The first start stops at the stages' order, after it has taken the folder."""
+    assert_refused(start("--recipe", small_recipe(tmp_path), "--stages", "images"), "'captions'")
+    claimed = (tmp_path / "run" / "run.json").read_bytes()
+    other = small_recipe(tmp_path, images__guidance=9.0)
+    assert_refused(start("--recipe", other), "another recipe", "images.guidance", "--run")
+    assert (tmp_path / "run" / "run.json").read_bytes() == claimed
+
+
+def test_an_unknown_stage(tmp_path):
+    result = start("--recipe", small_recipe(tmp_path), "--stages", "caption")
+    assert result.returncode == 2
+    assert "there is no stage 'caption'; the stages are captions, images" in result.stderr
+
+
+def test_a_relative_run_folder_on_a_cluster(tmp_path):
+    result = start("--recipe", small_recipe(tmp_path, run="runs/x"), RAY_ADDRESS="127.0.0.1:1")
+    assert_refused(result, "relative", "s3://")
