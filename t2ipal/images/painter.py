@@ -1,6 +1,5 @@
 """Captions to pixels, with any text-to-image pipeline of diffusers."""
 
-import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,7 +8,7 @@ import torch
 from diffusers import AutoPipelineForText2Image
 from PIL import Image
 
-from t2ipal.errors import UserError
+from t2ipal.images.schedulers import scheduler_class
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -47,7 +46,7 @@ class Painter:
         load: Any = AutoPipelineForText2Image.from_pretrained  # diffusers has no types
         pipeline = load(model, dtype=DTYPES[dtype])
         if scheduler is not None:
-            pipeline.scheduler = _scheduler_class(scheduler).from_config(pipeline.scheduler.config)
+            pipeline.scheduler = scheduler_class(scheduler).from_config(pipeline.scheduler.config)
         pipeline.set_progress_bar_config(disable=True)
         self._pipeline = pipeline.to(device)
         self._settings: dict[str, Any] = {
@@ -76,15 +75,3 @@ class Painter:
         result = self._pipeline(prompt=captions, generator=generators, **settings)
         flags = getattr(result, "nsfw_content_detected", None) or [False] * len(captions)
         return [Painting(image, bool(flag)) for image, flag in zip(result.images, flags, strict=True)]
-
-
-def _scheduler_class(name: str) -> Any:
-    import diffusers
-
-    found = getattr(diffusers, name, None)
-    if not (inspect.isclass(found) and issubclass(found, diffusers.SchedulerMixin)):
-        raise UserError(
-            f"images.scheduler is {name!r}, which is no scheduler of diffusers",
-            "give the name of a class such as DDIMScheduler or DPMSolverMultistepScheduler, or leave it out",
-        )
-    return found

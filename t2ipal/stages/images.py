@@ -77,11 +77,14 @@ def _paint(recipe: Recipe, store: Store, missing: list[ImageShard]) -> Iterator[
     """Paint shards on the pool; yield a small report of each as it is committed."""
     import ray.data
 
+    from t2ipal.images.schedulers import scheduler_class
     from t2ipal.stages.ray_data import actor_pool, quiet_ray_data
 
     workers = recipe.images.workers
     model = resolve(recipe.images.model)
     check_model_folder(model, "images.model", MODEL_FILES)
+    if recipe.images.scheduler is not None:
+        scheduler_class(recipe.images.scheduler)  # what an actor's constructor raises comes as text only
     with quiet_ray_data():
         rows = ray.data.from_items([asdict(shard) for shard in missing], override_num_blocks=len(missing))
         painted = rows.map(

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from t2ipal.errors import UserError
 from t2ipal.images.painter import Painter
 from tests.tiny_models import save_painter
 
@@ -58,11 +57,6 @@ def test_an_image_does_not_depend_on_its_batch(model, batch):
 )
 def test_every_setting_has_an_effect(model, settings):
     assert not np.array_equal(paint(model, **settings), paint(model))
-
-
-def test_unknown_scheduler(model):
-    with pytest.raises(UserError, match="'UNet2DConditionModel', which is no scheduler"):
-        Painter(model, steps=1, guidance=1.0, size=32, scheduler="UNet2DConditionModel")
 
 
 def test_nothing_to_paint(model):
