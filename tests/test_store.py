@@ -2,12 +2,12 @@ import os
 import pickle
 import subprocess
 import sys
+import urllib.request
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyarrow import fs
+from moto.server import ThreadedMotoServer
 
 from t2ipal.errors import UserError
 from t2ipal.recipe import Recipe
@@ -17,13 +17,25 @@ from tests.test_recipe import DATA, changed
 TABLE = pa.table({"id": ["a", "b", "c"], "value": [1, 2, 3]})
 
 
-@pytest.fixture(params=["local", "object"])
+@pytest.fixture(scope="module")
+def s3():
+    """A server of the S3 protocol on this machine; yields the query of a URI that leads to it."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            environment.setenv(name, "none")
+        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        server.start()
+        host, port = server.get_host_and_port()
+        urllib.request.urlopen(urllib.request.Request(f"http://{host}:{port}/bucket", method="PUT"))
+        yield f"endpoint_override={host}:{port}&scheme=http&region=us-east-1"
+        server.stop()
+
+
+@pytest.fixture(params=["local", "s3"])
 def store(request, tmp_path):
     if request.param == "local":
         return Store.open(str(tmp_path / "run"))
-    memory = fsspec.filesystem("memory", skip_instance_cache=True)
-    memory.store = {}
-    return Store.open("bucket/run", filesystem=fs.PyFileSystem(fs.FSSpecHandler(memory)))
+    return Store.open(f"s3://bucket/{tmp_path.name}?{request.getfixturevalue('s3')}")
 
 
 def test_a_shard_is_done_when_written_and_not_before(store):
@@ -121,8 +133,7 @@ def test_a_damaged_run_file_is_named(store):
         store.claim(Recipe.model_validate(DATA))
 
 
-def test_survives_pickling(tmp_path):
-    store = Store.open(str(tmp_path / "run"))
+def test_survives_pickling(store):
     shards = pickle.loads(pickle.dumps(store.shards("captions")))
     shards.write("s-0", TABLE)
     assert store.shards("captions").missing(["s-0"]) == []
@@ -144,6 +155,11 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write to the run folder"):
         Store.open(str(tmp_path / "file" / "run"))
+
+
+def test_a_bucket_that_does_not_exist(s3):
+    with pytest.raises(UserError, match="nobody"):
+        Store.open(f"s3://nobody/run?{s3}")
 
 
 def test_an_unknown_scheme():
