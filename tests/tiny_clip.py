@@ -65,7 +65,8 @@ def write_tiny_clip(folder: Path, tower: str, custom_text: bool = False, **text:
     (folder / "open_clip_config.json").write_text(json.dumps(content))
     torch.manual_seed(0)
     model = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
-    # As drawn by open_clip a ResNet hardly sees its input: its residual branches are zero, its other layers shrink it.
+    # As drawn by open_clip a ResNet hardly sees its input: its residual branches are zero, its other layers
+    # shrink it.
     for name, value in model.visual.named_parameters():
         if name.endswith("bn3.weight"):
             torch.nn.init.ones_(value)

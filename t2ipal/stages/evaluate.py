@@ -121,6 +121,6 @@ def _thresholds(name: str, method: "Method", recipe: Recipe, store: Store) -> An
     if name == recipe.tune.method:
         known = store.read_json(tune.RESULT)["thresholds"]
         return np.array([known[each] for each in classes])
-    data = load_tuning_set(store, len(classes))
+    data = load_tuning_set(recipe, store)
     scores, _ = score(method, data.whole, data.patches)
     return best_f1_thresholds(scores, data.labels.numpy())

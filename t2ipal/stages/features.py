@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from t2ipal.errors import UserError
 from t2ipal.evaluation.datasets import Dataset, open_dataset
+from t2ipal.images.plan import image_shards
+from t2ipal.model_folder import check_model_folder
+from t2ipal.picturebook.weights import resolve
 from t2ipal.recipe import Recipe
 from t2ipal.stages import images
 from t2ipal.stages.report import StageReport
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 IMAGES, CAPTIONS, TEST = "features", "caption_features", "test_features"
-SOURCES = {IMAGES: "images", CAPTIONS: "captions"}
 TEST_SHARD_ROWS = 256
 
 Item = TypeVar("Item")
@@ -40,9 +42,10 @@ class Work:
 
 def pending(recipe: Recipe, store: Store) -> list[str]:
     """Return the names of the shards that are not there yet, those of images not yet painted included."""
-    done = {name: store.shards(name).done() for name in (IMAGES, CAPTIONS, TEST)}
-    missing = [work.shard for work in _planned(recipe, store) if not _finished(work, done[work.table])]
-    return [*missing, *images.pending(recipe, store)]
+    return [
+        *(work.shard for work in _unfinished(store, planned(recipe, store))),
+        *images.pending(recipe, store),
+    ]
 
 
 def run(recipe: Recipe, store: Store) -> StageReport:
@@ -53,34 +56,39 @@ def run(recipe: Recipe, store: Store) -> StageReport:
             f"features: {len(waiting)} shards of images are missing, {waiting[0]!r} for one",
             "run the stage images first",
         )
-    planned = _planned(recipe, store)
-    done = {name: store.shards(name).done() for name in (IMAGES, CAPTIONS, TEST)}
-    missing = [work for work in planned if not _finished(work, done[work.table])]
+    plan = planned(recipe, store)
+    missing = _unfinished(store, plan)
     computed = sum(report["rows"] for report in _compute(recipe, store, missing)) if missing else 0
-    rows = [
-        manifest.rows for name in (IMAGES, CAPTIONS, TEST) for manifest in store.shards(name).done().values()
-    ]
+    done = {table: store.shards(table).done() for table in (IMAGES, CAPTIONS, TEST)}
     return StageReport(
         stage=IMAGES,
-        rows=sum(rows),
-        shards_total=len(planned),
-        shards_done_before=len(planned) - len(missing),
+        rows=sum(done[work.table][work.shard].rows for work in plan),
+        shards_total=len(plan),
+        shards_done_before=len(plan) - len(missing),
         seconds=time.monotonic() - start,
         notes={"computed": computed},
     )
 
 
-def _planned(recipe: Recipe, store: Store) -> list[Work]:
-    work = [
-        Work(table, name, manifest.sha256)
-        for table, source in SOURCES.items()
-        for name, manifest in store.shards(source).done().items()
+def planned(recipe: Recipe, store: Store) -> list[Work]:
+    """Return every shard that the finished images and captions, and the test set, call for."""
+    captions, painted = store.shards("captions").done(), store.shards("images").done()
+    names = [
+        shard.name for shard in image_shards(captions, recipe.images.per_caption, recipe.images.shard_rows)
     ]
-    return work + [Work(TEST, name, "") for name in test_shards(recipe)]
+    return [
+        *(Work(IMAGES, name, painted[name].sha256) for name in names if name in painted),
+        *(Work(CAPTIONS, name, manifest.sha256) for name, manifest in captions.items()),
+        *(Work(TEST, name, "") for name in test_shards(recipe)),
+    ]
 
 
-def _finished(work: Work, done: dict[str, Manifest]) -> bool:
-    return work.shard in done and done[work.shard].extra.get("source") == work.source
+def _unfinished(store: Store, plan: list[Work]) -> list[Work]:
+    done = {table: store.shards(table).done() for table in (IMAGES, CAPTIONS, TEST)}
+    missing = Manifest(0, 0, "", "")
+    return [
+        work for work in plan if done[work.table].get(work.shard, missing).extra.get("source") != work.source
+    ]
 
 
 def test_shards(recipe: Recipe) -> dict[str, range]:
@@ -102,6 +110,7 @@ def _compute(recipe: Recipe, store: Store, missing: list[Work]) -> Iterator[dict
     from t2ipal.stages.ray_data import actor_pool, quiet_ray_data
 
     workers = recipe.features.workers
+    check_model_folder(resolve(recipe.backbone.model), "backbone.model", ("open_clip_config.json",))
     with quiet_ray_data():
         rows = ray.data.from_items([asdict(work) for work in missing], override_num_blocks=len(missing))
         computed = rows.map(
@@ -137,9 +146,7 @@ class FeatureExtractor:
         from t2ipal.clip.feature_tables import image_table
 
         columns = ["image_id", "labels", "image", "kept"]
-        rows = [
-            row for row in self._store.shards(SOURCES[IMAGES]).read(shard, columns).to_pylist() if row["kept"]
-        ]
+        rows = [row for row in self._store.shards("images").read(shard, columns).to_pylist() if row["kept"]]
         features = [
             self._backbone.images([Image.open(io.BytesIO(row["image"])) for row in batch])
             for batch in _batches(rows, self._recipe.features.batch)
@@ -150,7 +157,7 @@ class FeatureExtractor:
         from t2ipal.clip.feature_tables import caption_table
 
         columns = ["caption_id", "labels", "text"]
-        rows = self._store.shards(SOURCES[CAPTIONS]).read(shard, columns).to_pylist()
+        rows = self._store.shards("captions").read(shard, columns).to_pylist()
         texts = [row["text"] for row in rows]
         features = [self._backbone.sentences(batch) for batch in _batches(texts, self._recipe.features.batch)]
         return caption_table([row["caption_id"] for row in rows], [row["labels"] for row in rows], features)

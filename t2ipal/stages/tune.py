@@ -57,6 +57,7 @@ def _in_process(recipe: Recipe, store: Store) -> None:
 def _with_ray(recipe: Recipe, store: Store) -> None:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
+    from ray.train.v2.api.exceptions import WorkerGroupError
 
     tune = recipe.tune
     trainer = TorchTrainer(
@@ -73,7 +74,13 @@ def _with_ray(recipe: Recipe, store: Store) -> None:
             worker_runtime_env={"env_vars": _network()},  # type: ignore[call-arg]  # Train V2's own argument
         ),
     )
-    trainer.fit()
+    try:
+        trainer.fit()
+    except WorkerGroupError as error:
+        for failure in error.worker_failures.values():
+            if isinstance(failure, UserError):
+                raise failure from error
+        raise
 
 
 def _worker(config: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ from t2ipal.clip.feature_tables import read_captions, read_images, read_labels
 from t2ipal.errors import UserError
 from t2ipal.evaluation.scoring import score
 from t2ipal.evaluation.thresholds import best_f1_thresholds
+from t2ipal.images.plan import image_shards
 from t2ipal.methods import Method, build_method
 from t2ipal.methods.base import Captions
 from t2ipal.recipe import Recipe
@@ -42,7 +43,7 @@ def run_tuning(recipe: Recipe, store: Store, on_epoch: Callable[[dict[str, float
     classes = Vocabulary.load(recipe.vocabulary).names
     backbone = load_backbone(recipe.backbone, accelerator.device)
     method = build_method(recipe.tune.method, backbone, classes, recipe)
-    data = load_tuning_set(store, len(classes))
+    data = load_tuning_set(recipe, store)
     fingerprint = recipe.fingerprint("tune")
 
     def save_epoch(checkpoint: Checkpoint) -> None:
@@ -59,10 +60,12 @@ def run_tuning(recipe: Recipe, store: Store, on_epoch: Callable[[dict[str, float
     accelerator.wait_for_everyone()
 
 
-def load_tuning_set(store: Store, classes: int) -> TuningSet:
-    """Read all features of synthetic images and captions, in the order of their names."""
-    images = store.shards("features").read_all()
-    captions = store.shards("caption_features").read_all()
+def load_tuning_set(recipe: Recipe, store: Store) -> TuningSet:
+    """Read the features of all synthetic images and captions, in the order of their names."""
+    done = store.shards("captions").done()
+    names = [shard.name for shard in image_shards(done, recipe.images.per_caption, recipe.images.shard_rows)]
+    images = pa.concat_tables([store.shards("features").read(name) for name in names])
+    captions = pa.concat_tables([store.shards("caption_features").read(name) for name in done])
     if images.num_rows == 0:
         raise UserError(
             "there is no synthetic image to tune on", "check why the stage images kept none of its images"
@@ -72,7 +75,7 @@ def load_tuning_set(store: Store, classes: int) -> TuningSet:
     return TuningSet(
         whole,
         patches,
-        read_labels(images, classes),
+        read_labels(images, len(Vocabulary.load(recipe.vocabulary))),
         torch.tensor([place[name] for name in _captions_of(images)]),
         Captions(*read_captions(captions)),
     )

@@ -32,7 +32,9 @@ def test_caption_features_come_back_padded():
 
 
 def test_labels_become_a_table_of_bools():
-    table = image_table(["a", "b", "c"], LABELS, [ImageFeatures(torch.zeros(3, 1), torch.zeros(3, 1, 1), (1, 1))])
+    table = image_table(
+        ["a", "b", "c"], LABELS, [ImageFeatures(torch.zeros(3, 1), torch.zeros(3, 1, 1), (1, 1))]
+    )
     assert read_labels(table, 3).tolist() == [[True, False, False], [False] * 3, [False, True, True]]
 
 

@@ -12,8 +12,8 @@ from tests.tiny_clip import CONTEXT_LENGTH, EMBED_DIM, tiny_backbone, tiny_folde
 NAMES = ["fish", "teddy bear", "house"]
 SENTENCES = ["a picture of a red fish and the tree", "house"]
 
-# The layouts that open_clip's models come in: projection by a matrix or a Linear, pooling by the largest id or by the
-# end token, causal or not, tower within the model or on its own.
+# The layouts that open_clip's models come in: projection by a matrix or a Linear, pooling by the largest id
+# or by the end token, causal or not, tower within the model or on its own.
 LAYOUTS = {
     "plain": {},
     "linear": {"custom_text": True, "proj_bias": True},

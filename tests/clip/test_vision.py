@@ -34,7 +34,8 @@ def test_features_at_any_resolution_are_normalised(tower, positions, size):
 
 
 def test_resnet_pools_equal_cells_to_their_own_feature():
-    # Attention over equal values returns that value, whatever the weights: so pooling and the dense path agree.
+    # Attention over equal values returns that value, whatever the weights: so pooling and the dense path
+    # agree.
     backbone = tiny_backbone("resnet")
     features = backbone.pixels(pixels(32, 32))
     assert features.grid == (1, 1)

@@ -21,7 +21,10 @@ def test_the_picture_worlds_test_scenes():
 
 def test_a_vocabulary_of_few_classes_in_another_order():
     expected = scene("photo", "test", 7)
-    wanted = [NAMES[expected.labels[-1]], next(name for i, name in enumerate(NAMES) if i not in expected.labels)]
+    wanted = [
+        NAMES[expected.labels[-1]],
+        next(name for i, name in enumerate(NAMES) if i not in expected.labels),
+    ]
     dataset = open_dataset("picturebook", "test", Vocabulary.load(wanted[::-1]))
     assert dataset.labels(7) == (1,)
 

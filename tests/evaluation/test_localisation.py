@@ -11,7 +11,9 @@ def test_the_box_holds_the_connected_strong_patches():
     heat[0, 2] = 1.0
     where = locate(heat, WHOLE)
     assert where.peak == pytest.approx((5 / 6, 1 / 6))
-    assert where.box == pytest.approx((1 / 3, 0.0, 1.0, 2 / 3))  # without the strong patch at the other corner
+    assert where.box == pytest.approx(
+        (1 / 3, 0.0, 1.0, 2 / 3)
+    )  # without the strong patch at the other corner
 
 
 def test_places_are_given_in_the_whole_image():

@@ -24,4 +24,7 @@ def test_against_the_formula_written_out():
 
 
 def test_its_two_matrices_are_a_bottleneck():
-    assert {name: tuple(p.shape) for name, p in adapter(0.2).named_parameters()} == {"down": (2, 8), "up": (8, 2)}
+    assert {name: tuple(p.shape) for name, p in adapter(0.2).named_parameters()} == {
+        "down": (2, 8),
+        "up": (8, 2),
+    }

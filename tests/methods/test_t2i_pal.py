@@ -16,8 +16,9 @@ def method(seed=0, **settings):
 
 def images(count=5):
     generator = torch.Generator().manual_seed(3)
-    whole, patches = torch.randn(count, EMBED_DIM, generator=generator), torch.randn(
-        count, 4, EMBED_DIM, generator=generator
+    whole, patches = (
+        torch.randn(count, EMBED_DIM, generator=generator),
+        torch.randn(count, 4, EMBED_DIM, generator=generator),
     )
     return Images(functional.normalize(whole, dim=-1), functional.normalize(patches, dim=-1))
 
@@ -33,7 +34,10 @@ def captions():
         ({}, set()),
         ({"adapter": False}, {"adapter.down", "adapter.up"}),
         ({"prototypes": False}, {"prototypes"}),
-        ({"adapter": False, "prototypes": False, "caption_branch": False}, ALL - {"global_context", "local_context"}),
+        (
+            {"adapter": False, "prototypes": False, "caption_branch": False},
+            ALL - {"global_context", "local_context"},
+        ),
         ({"heatmap": False, "caption_branch": False}, set()),
     ],
 )
@@ -108,7 +112,9 @@ def test_prototypes_start_at_the_mean_of_their_images():
     text = tuned.prototypes.detach().clone()
     halves = [(Images(seen.whole[a:b], seen.patches[a:b]), labels[a:b]) for a, b in ((0, 2), (2, 5))]
     tuned.initialise(halves)
-    local = tiny_backbone("resnet").prompts(tuned.local_context, tiny_backbone("resnet").class_tokens(NAMES, 4))
+    local = tiny_backbone("resnet").prompts(
+        tuned.local_context, tiny_backbone("resnet").class_tokens(NAMES, 4)
+    )
     for c, rows in ((0, [0, 1, 4]), (2, [2, 4])):
         pooled = [(50.0 * seen.patches[b] @ local[c]).softmax(dim=0) @ seen.patches[b] for b in rows]
         torch.testing.assert_close(tuned.prototypes[c], functional.normalize(sum(pooled), dim=0))
@@ -119,9 +125,7 @@ def test_prototypes_start_at_the_mean_of_their_images():
 def test_prompts_are_encoded_once_in_use_and_anew_in_training(monkeypatch):
     tuned, calls = method(), []
     encode = type(tuned._backbone).prompts
-    monkeypatch.setattr(
-        type(tuned._backbone), "prompts", lambda *given: calls.append(1) or encode(*given)
-    )
+    monkeypatch.setattr(type(tuned._backbone), "prompts", lambda *given: calls.append(1) or encode(*given))
     tuned.eval()
     tuned.scores(images()), tuned.scores(images()), tuned.heatmap(images())
     assert len(calls) == 2

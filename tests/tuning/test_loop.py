@@ -30,7 +30,9 @@ def test_going_on_from_any_epoch_gives_the_same_bits():
     for kind in ("sgd", "adamw"):
         recipe = tiny_recipe(optimizer=kind, class_ranking=0.5)
         saved = []
-        straight, log = tuned(recipe, on_epoch=lambda checkpoint, saved=saved: saved.append(to_bytes(checkpoint)))
+        straight, log = tuned(
+            recipe, on_epoch=lambda checkpoint, saved=saved: saved.append(to_bytes(checkpoint))
+        )
         assert len(saved) == 4
         for data in saved[:-1]:
             resumed, resumed_log = tuned(recipe, start=from_bytes(data))

@@ -12,7 +12,14 @@ NAMES = ["fish", "teddy bear", "house"]
 
 
 def tiny_recipe(**settings):
-    defaults = {"context": 4, "epochs": 4, "batch": 5, "optimizer": "adamw", "prompt_lr": 0.02, "head_lr": 0.01}
+    defaults = {
+        "context": 4,
+        "epochs": 4,
+        "batch": 5,
+        "optimizer": "adamw",
+        "prompt_lr": 0.02,
+        "head_lr": 0.01,
+    }
     return TuneRecipe(**(defaults | settings))
 
 

@@ -1,0 +1,199 @@
+"""Features, tuning, evaluation and bundle, one after the other, in this process."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from t2ipal.bundle import Recognizer
+from t2ipal.errors import UserError
+from t2ipal.evaluation.metrics import mean_average_precision
+from t2ipal.stages import bundle, evaluate, features, tune
+from t2ipal.store import Store
+from t2ipal.tables import CAPTION_FEATURES, FEATURES, PREDICTIONS
+from t2ipal.tuning import session
+from tests.finished_images import NAMES, compute_features, finished_images
+from tests.tiny_clip import EMBED_DIM, tiny_backbone
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run with features, tuned, evaluated and bundled."""
+    recipe, store = finished_images(tmp_path_factory.mktemp("recognizer"))
+    waiting = {stage: stage.pending(recipe, store) for stage in (features, tune, evaluate, bundle)}
+    compute_features(recipe, store)
+    reports = {stage: stage.run(recipe, store) for stage in (tune, evaluate, bundle)}
+    return recipe, store, waiting, reports
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """A copy of the finished run to spoil."""
+    recipe, store, *_ = finished
+    again = Store.open(str(shutil.copytree(store.root, tmp_path / "copy")))
+    again.claim(recipe)
+    return recipe, again
+
+
+def test_every_kept_image_has_its_features(finished):
+    _, store, *_ = finished
+    table, images = store.shards("features").read_all(), store.shards("images").read_all()
+    assert table.schema.equals(FEATURES)
+    kept = [row for row in images.to_pylist() if row["kept"]]
+    assert table["image_id"].to_pylist() == [row["image_id"] for row in kept]
+    assert len(kept) == 46
+    row = table.to_pylist()[3]
+    expected = tiny_backbone("resnet").images([_decode(kept[3])])
+    np.testing.assert_allclose(row["global"], expected.whole[0], atol=1e-3)
+    np.testing.assert_allclose(np.reshape(row["patches"], (4, EMBED_DIM)), expected.patches[0], atol=1e-3)
+    assert row["labels"] == kept[3]["labels"]
+
+
+def _decode(row):
+    import io
+
+    return Image.open(io.BytesIO(row["image"]))
+
+
+def test_captions_and_the_test_set_have_features_too(finished):
+    _, store, *_ = finished
+    captions = store.shards("caption_features").read_all()
+    assert captions.schema.equals(CAPTION_FEATURES)
+    assert captions.num_rows == 24
+    tested = store.shards("test_features").read_all()
+    assert tested["image_id"].to_pylist() == [f"{i}.png" for i in range(12)]
+    assert tested["labels"].to_pylist()[5] == [0, 2]
+
+
+def test_pending_work_is_named_until_it_is_done(finished):
+    recipe, store, waiting, reports = finished
+    assert waiting[features] == [
+        *(f"images-{a:05d}-{b:03d}" for a, parts in ((0, 3), (1, 3), (2, 1)) for b in range(parts)),
+        *(f"captions-{i:05d}" for i in range(3)),
+        "test-00000",
+    ]
+    assert waiting[tune] == ["tune"]
+    assert all(waiting[stage] for stage in (evaluate, bundle))
+    for stage in (features, tune, evaluate, bundle):
+        assert stage.pending(recipe, store) == []
+        assert stage.run(recipe, store).already_complete
+    assert not any(report.already_complete for report in reports.values())
+
+
+def test_only_features_of_what_changed_are_computed_again(copy):
+    recipe, store = copy
+    shards = store.shards("images")
+    table = shards.read("images-00001-000")
+    shards.write("images-00001-000", table.slice(0, 7), shards.done()["images-00001-000"].extra)
+    os.remove(store.path("caption_features/captions-00002.parquet"))
+    assert features.pending(recipe, store) == ["images-00001-000", "captions-00002"]
+
+
+def test_the_tuning_set_puts_images_and_captions_together(finished):
+    recipe, store, *_ = finished
+    data = session.load_tuning_set(recipe, store)
+    images = [row for row in store.shards("images").read_all().to_pylist() if row["kept"]]
+    captions = store.shards("captions").read_all()["text"].to_pylist()
+    for n in (0, 11, 45):
+        assert data.labels[n].nonzero().flatten().tolist() == images[n]["labels"]
+        text = tiny_backbone("resnet").sentences([captions[int(images[n]["caption_id"][1:])]])
+        torch.testing.assert_close(
+            data.captions.whole[data.caption[n]].float(), text.whole[0], atol=1e-3, rtol=0
+        )
+        assert data.captions.mask[data.caption[n]].sum() == text.mask.sum()
+
+
+def test_tuning_that_was_killed_goes_on_from_its_last_epoch(copy, monkeypatch):
+    recipe, store = copy
+    whole = store.read_bytes(tune.TUNED)
+    for name in (tune.RESULT, tune.TUNED, session.PROGRESS):
+        os.remove(store.path(name))
+    with pytest.raises(KeyboardInterrupt):
+        session.run_tuning(recipe, store, on_epoch=_stop_after(2))
+    assert tune.pending(recipe, store) == ["tune"]
+    epochs = []
+    session.run_tuning(recipe, store, on_epoch=lambda entry: epochs.append(entry["epoch"]))
+    assert epochs == [3]
+    assert store.read_bytes(tune.TUNED) == whole
+
+
+def _stop_after(epoch):
+    def stop(entry):
+        if entry["epoch"] == epoch:
+            raise KeyboardInterrupt
+
+    return stop
+
+
+def test_figures_follow_from_the_predictions(finished):
+    _, store, _, reports = finished
+    metrics = store.read_json(evaluate.METRICS)
+    assert metrics["images"] == 12
+    labels = np.array([[bool(i >> c & 1) for c in range(3)] for i in range(12)])
+    for name in ("zero_shot", "t2i_pal"):
+        table = store.shards(evaluate.TABLE).read(name)
+        assert table.schema.equals(PREDICTIONS)
+        scores = np.array(table["scores"].to_pylist(), dtype=np.float32)
+        figures = metrics["methods"][name]
+        assert figures["mAP"]["mean"] == pytest.approx(mean_average_precision(scores, labels), abs=1e-3)
+        assert set(figures["mAP"]["per_class"]) == set(NAMES)
+        assert reports[evaluate].notes[name] == figures["mAP"]["mean"]
+    assert set(metrics["methods"]["t2i_pal"]["parts"]) == {"global", "local", "prototype"}
+
+
+def test_the_bundle_predicts_what_the_evaluation_did(finished):
+    recipe, store, *_ = finished
+    recognizer = Recognizer.load(f"{store.uri}/bundle")
+    folder = recipe.evaluate.dataset
+    pictures = [Image.open(f"{folder}/{i}.png") for i in range(12)]
+    table = store.shards(evaluate.TABLE).read("t2i_pal").to_pylist()
+    for prediction, row in zip(recognizer.predict(pictures), table, strict=True):
+        assert list(prediction.scores) == list(NAMES)
+        np.testing.assert_allclose(
+            list(prediction.scores.values()), row["scores"], atol=2e-2
+        )  # fp16 features
+        assert set(prediction.where) == set(prediction.labels)
+        surplus = [prediction.scores[name] - recognizer.card.thresholds[name] for name in prediction.labels]
+        assert surplus == sorted(surplus, reverse=True)
+        assert all(each > 0 for each in surplus)
+        for where in prediction.where.values():
+            left, top, right, bottom = where.box
+            assert 0 <= left < where.peak[0] < right <= 1
+            assert 0 <= top < where.peak[1] < bottom <= 1
+
+
+def test_the_card_says_what_the_recognizer_is(finished):
+    recipe, store, *_ = finished
+    card = Recognizer.load(f"{store.uri}/bundle").card
+    assert card.quality["mAP"] == store.read_json(evaluate.METRICS)["methods"]["t2i_pal"]["mAP"]
+    assert card.preprocessing["resize_mode"] == "squash"
+    assert card.provenance["recipe"] == recipe.fingerprint("bundle")
+    assert set(card.thresholds) == set(card.classes) == set(NAMES)
+    assert card.thresholds == store.read_json(tune.RESULT)["thresholds"]
+
+
+@pytest.mark.parametrize("name", ["recognizer.json", "recognizer.safetensors"])
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+def test_a_damaged_bundle_is_reported(copy, name, damage):
+    _, store = copy
+    path = store.path(f"bundle/{name}")
+    if damage == "gone":
+        os.remove(path)
+    else:
+        os.truncate(path, 50)
+    with pytest.raises(UserError, match="is not a recognizer bundle"):
+        Recognizer.load(f"{store.uri}/bundle")
+
+
+def test_a_stage_names_the_one_before_it(tmp_path):
+    recipe, store = finished_images(tmp_path)
+    for stage, before in ((tune, "features"), (evaluate, "features"), (bundle, "tune")):
+        with pytest.raises(UserError, match=f"run the stage {before} first"):
+            stage.run(recipe, store)
+    os.remove(store.path("images/images-00000-000.parquet"))
+    with pytest.raises(UserError, match="run the stage images first"):
+        features.run(recipe, store)
+    assert "images-00000-000" in features.pending(recipe, store)
