@@ -1,0 +1,67 @@
+"""Train the picture world's models from seeds: `python -m t2ipal.picturebook.build [clip writer painter]`.
+
+A training that was cut off goes on from its last checkpoint in the work folder; one that ended is not repeated.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import open_clip
+import torch
+from open_clip.model import CLIP
+
+from t2ipal.picturebook import train_clip, train_painter, train_writer, weights
+from t2ipal.picturebook.fit import Progress
+
+
+def build_clip(work: Path) -> Progress:
+    """Train and save the CLIP."""
+    model, progress = train_clip.train(work)
+    train_clip.save(model, weights.FOLDER / "clip")
+    return progress
+
+
+def build_writer(work: Path) -> Progress:
+    """Train and save the caption writer."""
+    model, progress = train_writer.train(work)
+    train_writer.save(model, weights.FOLDER / "writer")
+    return progress
+
+
+def build_painter(work: Path) -> Progress:
+    """Train the UNet with the trained CLIP's text tower; save the pipeline."""
+    clip = open_clip.create_model(f"local-dir:{weights.resolve('picturebook:clip')}")
+    if not isinstance(clip, CLIP):
+        raise TypeError(f"expected a plain CLIP in the model folder, found {type(clip).__name__}")
+    painter, progress = train_painter.train(clip, work)
+    train_painter.save(painter, weights.FOLDER / "painter")
+    return progress
+
+
+BUILDERS: dict[str, Callable[[Path], Progress]] = {
+    "clip": build_clip,  # first: the painter reads captions through its text tower
+    "writer": build_writer,
+    "painter": build_painter,
+}
+
+
+def main() -> None:
+    """Train the named models, in the order in which they need each other."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="*", metavar="model", help=f"of {', '.join(BUILDERS)}; all if none is named")
+    parser.add_argument("--work", type=Path, default=Path("runs/picturebook"), help="drawn scenes and checkpoints")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.models) - set(BUILDERS):
+        parser.error(f"no such model: {', '.join(sorted(unknown))}")
+    for name, builder in BUILDERS.items():
+        if name in (arguments.models or BUILDERS):
+            progress = builder(arguments.work)
+            note = {"steps": progress.step, "samples": progress.samples, "seconds": round(progress.seconds)}
+            note |= {"device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"}
+            (weights.FOLDER / name / "training.json").write_text(json.dumps(note) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""Trains the picture world's painter: a diffusion UNet that paints what a caption names.
+
+It learns from web scenes with captions that name every object (re-captioned data), through the token
+features of the frozen CLIP text tower: in cross attention, and pooled into the time embedding.
+Single objects come first, scenes later.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from open_clip.model import CLIP
+from torch import Tensor
+
+from t2ipal.picturebook import train_clip
+from t2ipal.picturebook.drawn import Drawn, drawn
+from t2ipal.picturebook.fit import Loss, Progress, Schedule, device, fit
+from t2ipal.picturebook.pixels import pixel_autoencoder, to_latents
+from t2ipal.picturebook.scenes import SIDE
+from t2ipal.picturebook.text_tower import text_tower
+from t2ipal.picturebook.tokenizer import CLIP_CONTEXT, clip_tokenizer
+
+SCENES = 100_000
+SCHEDULE = Schedule(
+    steps=10_000, batch=32, lr=6e-4, weight_decay=0.01, betas=(0.9, 0.99), warmup=300, ema=0.999, save_every=250
+)
+UNCONDITIONED = 0.1  # share of empty captions, for classifier-free guidance
+MIN_SNR = 5.0  # "Efficient Diffusion Training via Min-SNR Weighting" (arXiv 2303.09556), gamma
+
+
+def unet() -> UNet2DConditionModel:
+    """The denoiser: thin at full resolution, text by cross attention at 8 x 8 and 4 x 4 and in the time embedding."""
+    width = train_clip.config()["model_cfg"]["text_cfg"]["width"]
+    return UNet2DConditionModel(
+        sample_size=SIDE,
+        in_channels=3,
+        out_channels=3,
+        block_out_channels=(32, 64, 96, 128),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
+        cross_attention_dim=width,
+        attention_head_dim=4,  # the number of heads, whatever its name says
+        time_embedding_dim=256,
+        addition_embed_type="text",
+        addition_embed_type_num_heads=4,
+        norm_num_groups=8,
+    )
+
+
+def scheduler() -> DDIMScheduler:
+    """Cosine noise schedule with velocity prediction."""
+    return DDIMScheduler(
+        beta_schedule="squaredcos_cap_v2",
+        prediction_type="v_prediction",
+        clip_sample=False,
+        set_alpha_to_one=True,
+        timestep_spacing="trailing",
+    )
+
+
+def train(clip: CLIP, work: Path) -> tuple[StableDiffusionPipeline, Progress]:
+    """The whole pipeline, and what the training of its UNet took."""
+    torch.manual_seed(0)
+    model = unet().to(device(), memory_format=torch.channels_last)
+    tower = text_tower(clip, train_clip.config()["model_cfg"]["text_cfg"])
+    data = drawn("web", "train", SCENES, work)
+    averaged, progress = fit("painter", model, _loss(model, data, _conditioner(tower, data)), SCHEDULE, work)
+    return pipeline(tower, averaged), progress
+
+
+def pipeline(tower: torch.nn.Module, model: torch.nn.Module) -> StableDiffusionPipeline:
+    """The parts as the pipeline that `from_pretrained` loads."""
+    return StableDiffusionPipeline(
+        vae=pixel_autoencoder(),
+        text_encoder=tower.to("cpu"),
+        tokenizer=clip_tokenizer(),
+        unet=model.to("cpu"),
+        scheduler=scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def save(painter: StableDiffusionPipeline, folder: Path) -> None:
+    """fp16 safetensors in the layout of a Stable Diffusion folder."""
+    painter.to(torch.float16).save_pretrained(folder)
+    StableDiffusionPipeline.from_pretrained(folder)  # a folder that cannot be loaded must not pass for a good one
+
+
+def _conditioner(tower: torch.nn.Module, data: Drawn) -> Callable[[Tensor, Tensor], Tensor]:
+    """Token features [B, L, W] of the scenes' full captions; of the empty caption where `empty` says so."""
+    texts = [*data.full_captions, ""]
+    tokens = torch.tensor(clip_tokenizer()(texts, padding="max_length", max_length=CLIP_CONTEXT)["input_ids"])
+    tower = tower.to(device())
+
+    @torch.no_grad()
+    def condition(rows: Tensor, empty: Tensor) -> Tensor:
+        return tower(tokens[torch.where(empty, len(tokens) - 1, rows)].to(device())).last_hidden_state
+
+    return condition
+
+
+def _loss(model: torch.nn.Module, data: Drawn, condition: Callable[[Tensor, Tensor], Tensor]) -> Loss:
+    noising = scheduler()
+    signal = noising.alphas_cumprod
+    counts = torch.from_numpy(data.labels.sum(1))
+    single, several = (counts == 1).nonzero()[:, 0], (counts > 1).nonzero()[:, 0]
+    compiled = torch.compile(model, dynamic=False)
+
+    def loss(generator: torch.Generator, done: float) -> Tensor:
+        alone = torch.rand(SCHEDULE.batch, generator=generator) < max(0.4, 1 - 1.5 * done)
+        rows = torch.where(
+            alone,
+            single[torch.randint(len(single), alone.shape, generator=generator)],
+            several[torch.randint(len(several), alone.shape, generator=generator)],
+        )
+        clean = to_latents(torch.from_numpy(data.images[rows.numpy()]))
+        mirrored = torch.rand(len(rows), 1, 1, 1, generator=generator) < 0.5
+        clean = torch.where(mirrored, clean.flip(3), clean).to(device())
+        noise = torch.randn(clean.shape, generator=generator).to(device())
+        times = torch.randint(len(signal), rows.shape, generator=generator)
+        noisy = noising.add_noise(clean, noise, times).contiguous(memory_format=torch.channels_last)
+        empty = torch.rand(rows.shape, generator=generator) < UNCONDITIONED
+        predicted = compiled(noisy, times.to(device()), condition(rows, empty)).sample.float()
+        wanted = noising.get_velocity(clean, noise, times)
+        ratio = (signal / (1 - signal))[times].to(device())
+        weight = ratio.clamp(max=MIN_SNR) / (ratio + 1)
+        return (weight * (predicted - wanted).square().mean((1, 2, 3))).mean()
+
+    return loss
