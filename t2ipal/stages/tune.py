@@ -10,6 +10,7 @@ from t2ipal.recipe import Recipe
 from t2ipal.stages import features
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
+from t2ipal.vocabulary import Vocabulary
 
 STAGE = "tune"
 RESULT, TUNED = "tune/result.json", "tune/tuned.safetensors"
@@ -36,6 +37,7 @@ def run(recipe: Recipe, store: Store) -> StageReport:
         if recipe.tune.workers == 0:
             _in_process(recipe, store)
         else:
+            _check(recipe)
             _with_ray(recipe, store)
     result = store.read_json(RESULT)
     return StageReport(
@@ -54,10 +56,20 @@ def _in_process(recipe: Recipe, store: Store) -> None:
     run_tuning(recipe, store, on_epoch=lambda entry: None)
 
 
+def _check(recipe: Recipe) -> None:
+    """Raise here, and at once, the UserError that every worker would meet after its start, and again in
+    each retry.
+    """
+    from t2ipal.clip import load_backbone
+    from t2ipal.methods import build_method
+
+    classes = Vocabulary.load(recipe.vocabulary).names
+    build_method(recipe.tune.method, load_backbone(recipe.backbone), classes, recipe)
+
+
 def _with_ray(recipe: Recipe, store: Store) -> None:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
-    from ray.train.v2.api.exceptions import WorkerGroupError
 
     tune = recipe.tune
     trainer = TorchTrainer(
@@ -74,13 +86,7 @@ def _with_ray(recipe: Recipe, store: Store) -> None:
             worker_runtime_env={"env_vars": _network()},  # type: ignore[call-arg]  # Train V2's own argument
         ),
     )
-    try:
-        trainer.fit()
-    except WorkerGroupError as error:
-        for failure in error.worker_failures.values():
-            if isinstance(failure, UserError):
-                raise failure from error
-        raise
+    trainer.fit()
 
 
 def _worker(config: dict[str, Any]) -> None:

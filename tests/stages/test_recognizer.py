@@ -197,3 +197,11 @@ def test_a_stage_names_the_one_before_it(tmp_path):
     with pytest.raises(UserError, match="run the stage images first"):
         features.run(recipe, store)
     assert "images-00000-000" in features.pending(recipe, store)
+
+
+def test_a_context_that_is_too_long_is_reported_before_workers_start(copy):
+    recipe, store = copy
+    os.remove(store.path(tune.RESULT))
+    longer = recipe.tune.model_copy(update={"context": 15, "workers": 2})
+    with pytest.raises(UserError, match="a context of 15 tokens"):
+        tune.run(recipe.model_copy(update={"tune": longer}), store)
