@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 
+from serve.deploy import check_port
 from t2ipal.errors import UserError
 from t2ipal.model_folder import check_model_folder
 from t2ipal.picturebook.weights import SCHEME, resolve
@@ -41,6 +42,12 @@ def check_order(stages: Sequence[str], pending: Mapping[str, Sequence[str]]) -> 
             )
         if pending.get(stage):
             earlier.append(stage)
+
+
+def check_endpoint(recipe: Recipe) -> None:
+    """Raise UserError unless the endpoint's port is free; on a cluster, Ray Serve may already hold it."""
+    if "RAY_ADDRESS" not in os.environ:
+        check_port(recipe.serve.host, recipe.serve.port)
 
 
 def models_are_local(recipe: Recipe) -> bool:

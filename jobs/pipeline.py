@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from jobs.checks import check_models, check_order, check_run_uri, models_are_local
+from jobs.checks import check_endpoint, check_models, check_order, check_run_uri, models_are_local
 from jobs.console import answer_lines, print_error, quality_table, say, stage_line, user_error
 from jobs.endpoint import ask, wait_for_signal
 from jobs.ray_session import RaySession
@@ -67,6 +67,8 @@ def run(recipe: Recipe, store: Store, stages: list[str], keep_serving: bool) -> 
     work = {name: shards for name, shards in missing.items() if shards and name in stages}
     check_models(recipe, work)
     serves = DEPLOY in stages and bool(keep_serving or work or not store.exists(ANSWER))
+    if serves:
+        check_endpoint(recipe)
     with RaySession(recipe, offline=models_are_local(recipe)) as session:
         if serves or work:
             session.start()

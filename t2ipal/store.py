@@ -67,7 +67,7 @@ class Store:
                 root, absolute = uri, uri
             elif "://" in uri:
                 filesystem, root = fs.FileSystem.from_uri(uri)
-                absolute = uri.rstrip("/")
+                absolute = uri
             else:
                 filesystem, root = fs.LocalFileSystem(), os.path.abspath(os.path.expanduser(uri))
                 absolute = root
@@ -82,6 +82,11 @@ class Store:
     def path(self, name: str) -> str:
         """Return the path of a file of the run within `filesystem`."""
         return f"{self.root}/{name}"
+
+    def uri_of(self, name: str) -> str:
+        """Return the URI of a file or folder of the run, for those who open it without this object."""
+        folder, mark, query = self.uri.partition("?")  # as of s3://bucket/run?region=...
+        return f"{folder.rstrip('/')}/{name}{mark}{query}"
 
     def exists(self, name: str) -> bool:
         """Say whether there is a file (not a folder) of this name."""

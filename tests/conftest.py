@@ -15,6 +15,7 @@ for name, value in {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_AUTH_MODE": "disabled",
+    "RAY_raylet_start_wait_time_s": "120",  # a busy machine needs more than the usual 30
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
 }.items():
@@ -39,3 +40,8 @@ def ray_cluster() -> Iterator[None]:
         )
         yield
         ray.shutdown()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two clusters on one machine disturb each other: the jobs that start their own come before ours."""
+    items.sort(key=lambda item: item.get_closest_marker("whole_job") is None)

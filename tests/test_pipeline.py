@@ -159,6 +159,14 @@ def test_a_run_of_another_recipe(tmp_path):
     assert (tmp_path / "run" / "run.json").read_bytes() == claimed
 
 
+def test_a_port_in_use(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert_refused(start("--recipe", small_recipe(tmp_path, serve__port=port)), f"port {port}", "serve.port")
+
+
 def test_an_unknown_stage(tmp_path):
     result = start("--recipe", small_recipe(tmp_path), "--stages", "caption")
     assert result.returncode == 2

@@ -157,6 +157,11 @@ def test_a_folder_that_cannot_be_written(tmp_path):
         Store.open(str(tmp_path / "file" / "run"))
 
 
+def test_the_uri_of_a_file_leads_to_it(store):
+    store.write_json("bundle/card.json", {"a": 1})
+    assert Store.open(store.uri_of("bundle")).read_json("card.json") == {"a": 1}
+
+
 def test_a_bucket_that_does_not_exist(s3):
     with pytest.raises(UserError, match="nobody"):
         Store.open(f"s3://nobody/run?{s3}")
