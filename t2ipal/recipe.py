@@ -170,17 +170,27 @@ class ServeBatch(Section):
     wait_s: Annotated[float, Field(ge=0)] = 0.01
 
 
-class ServeRecipe(Section):
-    """The HTTP endpoint."""
+class EndpointSettings(Section):
+    """How the recognizer answers, wherever it listens."""
+
+    replicas: Replicas = Replicas()
+    target_ongoing_requests: Annotated[float, Field(gt=0)] = 4.0  # per replica; autoscaling aims at it
+    max_queued_requests: Positive = 64  # beyond them requests are refused with the status below
+    overload_status: Literal[429, 503] = 503
+    retry_after_s: Annotated[float, Field(ge=0)] = 1.0  # told to clients that were refused
+    batch: ServeBatch = ServeBatch()
+    max_image_bytes: Positive = 16 * 2**20
+    max_image_pixels: Positive = 50_000_000
+    cpus: Annotated[float, Field(ge=0)] = 1.0  # of a replica
+    gpus: Annotated[float, Field(ge=0)] = 0.0
+    threads: Positive | None = None  # of torch in a replica; None: as many as its CPUs, rounded up
+
+
+class ServeRecipe(EndpointSettings):
+    """The HTTP endpoint that a job starts."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
-    replicas: Replicas = Replicas()
-    target_ongoing_requests: Annotated[float, Field(gt=0)] = 4.0
-    max_queued_requests: Positive = 64
-    batch: ServeBatch = ServeBatch()
-    cpus: Annotated[float, Field(ge=0)] = 1.0
-    gpus: Annotated[float, Field(ge=0)] = 0.0
 
 
 class RayRecipe(Section):

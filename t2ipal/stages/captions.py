@@ -85,23 +85,23 @@ def _answers(
     model = resolve(captions.model)
     check_model_folder(model, "captions.model", MODEL_FILES)
     processor = build_processor(
-        _engine(captions, model, len(missing)),
+        engine_config(captions, model, len(missing)),
         preprocess=_identity,
         postprocess=_text_only,
         preprocess_map_kwargs={"num_cpus": _SMALL_STEP_CPUS},
         postprocess_map_kwargs={"num_cpus": _SMALL_STEP_CPUS},
     )
     with quiet_ray_data():
-        requests = one_row_each(missing).flat_map(
-            partial(_requests, captions, plan, vocabulary), num_cpus=_SMALL_STEP_CPUS
+        rows = one_row_each(missing).flat_map(
+            partial(requests, captions, plan, vocabulary), num_cpus=_SMALL_STEP_CPUS
         )
-        for row in processor(requests).iter_rows():
+        for row in processor(rows).iter_rows():
             yield Answer(
                 row["shard"], row["index"], row["candidate"], row["generated_text"] or "", row[_ERROR] or ""
             )
 
 
-def _requests(
+def requests(
     captions: CaptionsRecipe, plan: CaptionPlan, vocabulary: Vocabulary, row: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """Return every request of one shard, in the columns that ray.data.llm reads."""
@@ -130,7 +130,7 @@ def _text_only(row: dict[str, Any]) -> dict[str, Any]:
     return {key: row[key] for key in ("shard", "index", "candidate", "generated_text")}
 
 
-def _engine(captions: CaptionsRecipe, model: str, shards: int) -> Any:
+def engine_config(captions: CaptionsRecipe, model: str, shards: int) -> Any:
     """Return the configuration of vLLM: on GPUs if the recipe gives its workers some, else on CPUs."""
     from ray.data.llm import vLLMEngineProcessorConfig
 

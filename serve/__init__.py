@@ -1,0 +1,1 @@
+"""The HTTP endpoint of a recognizer, on Ray Serve."""

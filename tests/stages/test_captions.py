@@ -1,0 +1,116 @@
+import sys
+
+import pyarrow as pa
+import pytest
+
+from t2ipal.captions.collect import answer_seed
+from t2ipal.captions.plan import CaptionPlan
+from t2ipal.errors import UserError
+from t2ipal.stages import captions
+from t2ipal.store import Store
+from t2ipal.tables import CAPTIONS
+from t2ipal.vocabulary import Vocabulary
+from tests.recipes import tiny_recipe
+from tests.tiny_models import save_writer
+
+# One class has a name that is longer than the model's context.
+LONG = "very " * 40 + "long thing"
+VOCABULARY = {"fish": [], "house": [], "tree": [], LONG: []}
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("writer")
+    save_writer(folder, ["fish", "house", "tree", "write", "caption", "with", "very", "long", "thing", "."])
+    return tiny_recipe(
+        vocabulary=VOCABULARY,
+        captions={
+            "model": str(folder),
+            "count": 16,
+            "shard_rows": 2,
+            "candidates": 4,
+            "max_tokens": 2,
+            "engine": {"max_model_len": 32, "enforce_eager": True, "dtype": "float32"},
+            "workers": {"cpus": 0.5},
+        },
+    )
+
+
+def claimed(folder, recipe):
+    store = Store.open(str(folder))
+    store.claim(recipe)
+    return store
+
+
+@pytest.mark.timeout(600)
+def test_the_engine_writes_what_it_can_and_says_what_it_could_not(ray_cluster, recipe, tmp_path):
+    store = claimed(tmp_path, recipe)
+    plan, vocabulary = CaptionPlan.of(recipe), Vocabulary.load(recipe.vocabulary)
+    too_long = [shard for shard in plan.shards() if (3,) in [plan.classes(row) for row in plan.rows(shard)]]
+    assert 0 < len(too_long) < len(plan.shards())
+
+    # 4 captions of the long class, 4 candidates each
+    with pytest.raises(UserError, match=r"failed on 16 answers, the first one with .*maximum context length"):
+        captions.run(recipe, store)
+
+    assert captions.pending(recipe, store) == too_long
+    done = store.shards("captions").done()
+    assert set(done) == set(plan.shards()) - set(too_long)
+    rows = store.shards("captions").read_all().to_pylist()
+    assert rows  # of random words some are right
+    for row in rows:
+        index = int(row["caption_id"][1:])
+        assert row["labels"] == row["requested"] == list(plan.classes(index))
+        assert vocabulary.labels(row["text"]) == tuple(row["labels"])
+        assert row["seed"] in [answer_seed(recipe.seed, index, candidate) for candidate in range(4)]
+    kept = sum(manifest.extra["kept"] for manifest in done.values())
+    assert kept == len(rows) == sum(manifest.rows for manifest in done.values())
+    assert {manifest.extra["asked"] for manifest in done.values()} == {2}
+
+
+def test_a_finished_stage_starts_no_engine(recipe, tmp_path, monkeypatch):
+    store = claimed(tmp_path, recipe)
+    plan = CaptionPlan.of(recipe)
+    for shard in plan.shards():
+        store.shards("captions").write(shard, pa.Table.from_pylist([], schema=CAPTIONS))
+    monkeypatch.setitem(sys.modules, "ray.data.llm", None)  # importing it would fail
+    assert captions.pending(recipe, store) == []
+    report = captions.run(recipe, store)
+    assert report.already_complete
+    assert (report.rows, report.shards_total, report.notes) == (0, 8, {"asked": 16, "rejected": 16})
+
+
+def test_a_damaged_model_folder(recipe, tmp_path):
+    (tmp_path / "model").mkdir()
+    model = {"model": str(tmp_path / "model")}
+    broken = recipe.model_copy(update={"captions": recipe.captions.model_copy(update=model)})
+    with pytest.raises(UserError, match=r"captions\.model: the model folder .* has no config\.json"):
+        captions.run(broken, claimed(tmp_path / "run", broken))
+
+
+def test_the_requests_of_a_shard(recipe):
+    plan, vocabulary = CaptionPlan.of(recipe), Vocabulary.load(recipe.vocabulary)
+    rows = captions.requests(recipe.captions, plan, vocabulary, {"shard": "captions-00003"})
+    assert [(row["index"], row["candidate"]) for row in rows] == [(i, k) for i in (6, 7) for k in range(4)]
+    assert {row["shard"] for row in rows} == {"captions-00003"}
+    name = vocabulary.names[plan.classes(7)[0]]
+    assert rows[-1]["messages"] == [{"role": "user", "content": f"write a caption with {name} ."}]
+    seed = answer_seed(recipe.seed, 7, 3)
+    assert rows[-1]["sampling_params"] == {"temperature": 0.9, "max_tokens": 2, "seed": seed}
+
+
+@pytest.mark.parametrize(
+    ("workers", "engine", "bundle"),
+    [
+        ({"cpus": 2}, {}, {"CPU": 2.0, "GPU": 0.0}),
+        ({"cpus": 4, "gpus": 2}, {"tensor_parallel_size": 2}, {"CPU": 2.0, "GPU": 1.0}),
+    ],
+)
+def test_where_the_engine_runs(recipe, workers, engine, bundle):
+    changed = tiny_recipe(captions={"workers": {"min": 2, "max": 8, **workers}, "engine": engine}).captions
+    config = captions.engine_config(changed, "model", shards=5)
+    assert config.placement_group_config["bundle_per_worker"] == bundle
+    assert config.concurrency == (2, 5)  # no more engines than there is work for
+    assert captions.engine_config(changed, "model", shards=1).concurrency == (1, 1)
+    on_cpu = "VLLM_CPU_KVCACHE_SPACE" in config.runtime_env["env_vars"]
+    assert on_cpu == (bundle["GPU"] == 0)

@@ -1,0 +1,193 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+
+import pyarrow as pa
+import pytest
+import ray
+
+from t2ipal.captions.plan import CaptionPlan
+from t2ipal.errors import UserError
+from t2ipal.images.codec import decode, sha256
+from t2ipal.images.plan import image_shards
+from t2ipal.seeds import derive_seed
+from t2ipal.stages import images
+from t2ipal.stages.images import ShardPainter
+from t2ipal.store import Store
+from t2ipal.tables import CAPTIONS, IMAGES
+from tests.recipes import tiny_recipe
+from tests.tiny_models import save_painter
+
+
+@pytest.fixture(scope="module")
+def painter(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("painter")
+    save_painter(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def recipe(painter):
+    pool = {"min": 1, "max": 2, "cpus": 0.5}
+    return tiny_recipe(images={"model": painter, "per_caption": 2, "shard_rows": 6, "workers": pool})
+
+
+def claimed(folder, recipe, shards=None):
+    """Return a run folder with captions, the third of every four rejected, as the stage before leaves it."""
+    store = Store.open(str(folder))
+    store.claim(recipe)
+    plan = CaptionPlan.of(recipe)
+    for shard in shards or plan.shards():
+        rows = [
+            {
+                "caption_id": f"c{row:08d}",
+                "text": f"a picture of thing {row}",
+                "labels": list(plan.classes(row)),
+                "requested": list(plan.classes(row)),
+                "source": "test",
+                "model": "test",
+                "seed": 0,
+            }
+            for row in plan.rows(shard)
+            if row % 4 != 2
+        ]
+        store.shards("captions").write(shard, pa.Table.from_pylist(rows, schema=CAPTIONS))
+    return store
+
+
+def pictures(store):
+    return {row["image_id"]: row["sha256"] for row in store.shards("images").read_all().to_pylist()}
+
+
+@pytest.fixture(scope="module")
+def finished(ray_cluster, tmp_path_factory, painter):
+    """A finished run of two actors, its recipe and its report."""
+    pool = {"min": 1, "max": 2, "cpus": 0.5}
+    recipe = tiny_recipe(images={"model": painter, "per_caption": 2, "shard_rows": 6, "workers": pool})
+    store = claimed(tmp_path_factory.mktemp("run"), recipe)
+    return store, recipe, images.run(recipe, store)
+
+
+def test_every_caption_has_its_images(finished):
+    store, _, report = finished
+    table = store.shards("images").read_all()
+    assert table.schema.equals(IMAGES)
+    kept = [row for row in range(12) if row % 4 != 2]
+    assert table.column("image_id").to_pylist() == [f"c{row:08d}-{k}" for row in kept for k in (0, 1)]
+    assert (report.rows, report.shards_total, report.shards_done_before) == (18, 3, 0)
+    assert not report.already_complete
+
+
+def test_a_row_describes_its_image(finished):
+    store, recipe, _ = finished
+    for row in store.shards("images").read_all().to_pylist():
+        assert decode(row["image"]).size == (row["width"], row["height"]) == (32, 32)
+        assert row["sha256"] == sha256(row["image"])
+        assert row["seed"] == derive_seed(recipe.seed, row["image_id"])
+        assert row["labels"] == list(CaptionPlan.of(recipe).classes(int(row["caption_id"][1:])))
+        assert (row["kept"], row["reason"]) == (True, "")
+
+
+def test_images_differ(finished):
+    assert len(set(pictures(finished[0]).values())) == 18
+
+
+def test_a_finished_stage_has_nothing_to_do(finished):
+    store, recipe, _ = finished
+    assert images.pending(recipe, store) == []
+    report = images.run(recipe, store)
+    assert report.already_complete
+    assert report.rows == 18
+
+
+def test_only_what_is_missing_is_painted_and_the_same(finished):
+    store, recipe, _ = finished
+    before = pictures(store)
+    os.remove(store.path("images/images-00001-000.parquet"))
+    kept = store.path("images/images-00002-000.parquet")
+    written = os.stat(kept).st_mtime_ns
+    assert images.pending(recipe, store) == ["images-00001-000"]
+    assert images.run(recipe, store).shards_done_before == 2
+    assert pictures(store) == before
+    assert os.stat(kept).st_mtime_ns == written
+
+
+def test_images_of_captions_that_changed_are_not_done(finished, tmp_path):
+    store, recipe, _ = finished
+    copy = Store.open(shutil.copytree(store.root, f"{tmp_path}/copy"))
+    copy.claim(recipe)
+    shards = copy.shards("captions")
+    table = shards.read("captions-00000")
+    shards.write("captions-00000", table)
+    assert images.pending(recipe, copy) == []  # the same captions again
+    text = pa.array(["another text"] * table.num_rows)
+    shards.write("captions-00000", table.set_column(1, CAPTIONS.field("text"), text))
+    assert images.pending(recipe, copy) == ["images-00000-000"]
+
+
+def test_captions_that_are_missing(tmp_path, recipe):
+    store = claimed(tmp_path, recipe, shards=["captions-00000"])
+    assert images.pending(recipe, store) == ["images-00000-000", "images-00001-000", "images-00002-000"]
+    with pytest.raises(UserError, match="2 caption shards are missing, 'captions-00001' for one"):
+        images.run(recipe, store)
+
+
+def test_a_damaged_model_folder(tmp_path, recipe, ray_cluster):
+    empty = tmp_path / "model"
+    empty.mkdir()
+    broken = recipe.model_copy(update={"images": recipe.images.model_copy(update={"model": str(empty)})})
+    with pytest.raises(UserError, match=r"images\.model: the model folder .* has no model_index\.json"):
+        images.run(broken, claimed(tmp_path / "run", broken))
+
+
+def test_an_unknown_scheduler(tmp_path, recipe, ray_cluster):
+    broken = recipe.model_copy(update={"images": recipe.images.model_copy(update={"scheduler": "Nothing"})})
+    with pytest.raises(UserError, match="'Nothing', which is no scheduler"):
+        images.run(broken, claimed(tmp_path, broken))
+
+
+RUN_IMAGES = """
+import sys, ray
+from t2ipal.recipe import Recipe
+from t2ipal.stages import images
+from t2ipal.stages.images import ShardPainter
+from t2ipal.store import Store
+recipe = Recipe.model_validate_json(sys.argv[1])
+store = Store.open(sys.argv[2])
+store.claim(recipe)
+ray.init(address=sys.argv[3], log_to_driver=False)
+images.run(recipe, store)
+"""
+
+
+def test_a_killed_driver_loses_and_doubles_nothing(ray_cluster, painter, tmp_path):
+    slow = {"model": painter, "shard_rows": 1, "steps": 40, "workers": {"cpus": 0.5}}
+    recipe = tiny_recipe(images=slow)
+    store, whole = (claimed(tmp_path / name, recipe) for name in ("killed", "whole"))
+    planned = images.pending(recipe, store)
+    address = ray.get_runtime_context().gcs_address
+    driver = subprocess.Popen(
+        [sys.executable, "-c", RUN_IMAGES, recipe.model_dump_json(), store.uri, address]
+    )
+    try:
+        while len(images.pending(recipe, store)) == len(planned):
+            assert driver.poll() is None
+            time.sleep(0.05)
+    finally:
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+    left = len(images.pending(recipe, store))
+    assert 0 < left < len(planned)
+
+    report = images.run(recipe, store)
+
+    assert report.shards_done_before >= len(planned) - left
+    assert report.rows == 9
+    alone = ShardPainter(recipe.images, painter, recipe.seed, whole)
+    for shard in image_shards(whole.shards("captions").done(), per_caption=1, shard_rows=1):
+        alone(asdict(shard))
+    assert store.shards("images").read_all().equals(whole.shards("images").read_all())
