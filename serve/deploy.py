@@ -1,6 +1,7 @@
 """Starting and stopping the endpoint of a run."""
 
 import errno
+import logging
 import socket
 
 from serve.args import ServeArgs
@@ -44,6 +45,7 @@ def deploy(recipe: Recipe, store: Store) -> str:
         raise UserError(f"there is no recognizer bundle in {store.uri!r}", "run the stage bundle first")
     if not serve.status().proxies:
         check_port(host, port)
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)  # of this process; the job tells what happens
     serve.start(http_options={"host": host, "port": port})
     args = ServeArgs.of(recipe.serve, f"{store.uri}/{BUNDLE}")
     serve.run(build(args), name=APPLICATION, route_prefix="/")

@@ -100,8 +100,8 @@ def test_what_a_browser_may_ask(url):
 
 @pytest.fixture(scope="module")
 def small(url, bundle):
-    """One replica that waits long to fill a batch of 4, and refuses early."""
-    limits = {"target_ongoing_requests": 1, "max_queued_requests": 1, "replicas": {"max": 1}, "cpus": 0.5}
+    """One replica that waits long to fill a batch of 4, has two batches at a time, and 4 requests waiting."""
+    limits = {"target_ongoing_requests": 1, "max_queued_requests": 4, "replicas": {"max": 1}, "cpus": 0.5}
     refusal = {"overload_status": 429, "retry_after_s": 7}
     args = ServeArgs(bundle=bundle, batch={"max_size": 4, "wait_s": WAIT}, **limits, **refusal)
     serve.run(build(args), name="small", route_prefix="/small")
@@ -121,7 +121,7 @@ def test_waiting_requests_are_answered_in_one_batch(small):
 
 
 def test_more_requests_than_it_can_take_are_refused(small):
-    responses = together(small, 24)
+    responses = together(small, 40)
     assert {each.status_code for each in responses} == {200, 429}
     assert {each.headers["retry-after"] for each in responses if each.status_code == 429} == {"7"}
     assert [each.status_code for each in together(small, 4)] == [200] * 4  # it has recovered
