@@ -23,8 +23,8 @@ _INPUTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 # Settings that say how fast and where, not what. The batch of tuning is missing here on purpose: it changes
 # the result.
 _NO_EFFECT = (
-    *(f"{section}.workers" for section in ("captions", "images", "features", "tune", "evaluate")),
-    *(f"{section}.batch" for section in ("captions", "images", "features", "evaluate")),
+    *(f"{section}.workers" for section in ("captions", "images", "features", "tune")),
+    *(f"{section}.batch" for section in ("captions", "images", "features")),
     *(f"captions.engine.{key}" for key in ("gpu_memory_utilization", "max_num_batched_tokens")),
     *(f"captions.engine.{key}" for key in ("max_num_seqs", "enforce_eager", "tensor_parallel_size")),
     "tune.gpu",

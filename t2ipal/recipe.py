@@ -97,14 +97,12 @@ class BackboneRecipe(Section):
     model: str
     pretrained: str | None = None  # open_clip's tag of the weights; None for a local folder
     image_size: Positive | None = None  # pixels; None keeps the model's own
-    pool_positions: bool = (
-        False  # positional embedding in the attention pool of a ModifiedResNet; TaI-DPT leaves it out
-    )
+    pool_positions: bool = False  # in a ModifiedResNet's attention pool; TaI-DPT leaves them out
     dtype: DType = "float32"  # of the image tower
 
 
 class FeaturesRecipe(Section):
-    """The pool that computes frozen features."""
+    """The pool that computes frozen features, of the test set too."""
 
     batch: Positive = 64
     workers: Workers = Workers()
@@ -144,10 +142,9 @@ class EvaluateRecipe(Section):
 
     dataset: str = "picturebook"  # or a folder of images
     split: str = "test"
-    methods: tuple[str, ...] = ("zero_shot", "t2i_pal")
-    template: str = "a photo of a {}"  # sentence of a class for zero_shot
-    batch: Positive = 64
-    workers: Workers = Workers()
+    methods: tuple[Literal["zero_shot", "t2i_pal"], ...] = ("zero_shot", "t2i_pal")
+    # Sentence of a class for zero_shot; the class name takes the place of {}.
+    template: Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$")] = "a photo of a {}"
 
 
 class Replicas(Section):
