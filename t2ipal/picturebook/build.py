@@ -8,17 +8,15 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import open_clip
 import torch
-from open_clip.model import CLIP
 
-from t2ipal.picturebook import train_clip, train_painter, train_writer, weights
+from t2ipal.picturebook import train_autoencoder, train_clip, train_painter, train_writer, weights
 from t2ipal.picturebook.fit import Progress
 
 
 def build_clip(work: Path) -> Progress:
     """Train and save the CLIP."""
-    model, progress = train_clip.train(work)
+    model, progress = train_clip.train("clip", train_clip.SHORT, work)
     train_clip.save(model, weights.FOLDER / "clip")
     return progress
 
@@ -31,24 +29,23 @@ def build_writer(work: Path) -> Progress:
 
 
 def build_painter(work: Path) -> Progress:
-    """Train the UNet with the trained CLIP's text tower; save the pipeline."""
-    clip = open_clip.create_model(f"local-dir:{weights.resolve('picturebook:clip')}")
-    if not isinstance(clip, CLIP):
-        raise TypeError(f"expected a plain CLIP in the model folder, found {type(clip).__name__}")
-    painter, progress = train_painter.train(clip, work)
+    """Train a CLIP for its text tower and the autoencoder, then the UNet between them; save the pipeline."""
+    clip, _ = train_clip.train("tower", train_clip.LONG, work)
+    autoencoder, _ = train_autoencoder.train(work)
+    painter, progress = train_painter.train(clip, autoencoder, work)
     train_painter.save(painter, weights.FOLDER / "painter")
     return progress
 
 
 BUILDERS: dict[str, Callable[[Path], Progress]] = {
-    "clip": build_clip,  # first: the painter reads captions through its text tower
+    "clip": build_clip,
     "writer": build_writer,
     "painter": build_painter,
 }
 
 
 def main() -> None:
-    """Train the named models, in the order in which they need each other."""
+    """Train the named models."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", metavar="model", help=f"of {', '.join(BUILDERS)}; all if none is named")
     parser.add_argument("--work", type=Path, default=Path("runs/picturebook"), help="drawn scenes and checkpoints")

@@ -24,6 +24,7 @@ class Schedule:
 
     The learning rate warms up over `warmup` steps; then it falls by a cosine to zero over `steps`, or stays
     where it is if `decay` is False (an averaged model needs no decay, and can be taken at any time).
+    `stop` ends the training early, on the same course.
     """
 
     steps: int
@@ -35,6 +36,7 @@ class Schedule:
     decay: bool = True
     ema: float | None = None
     save_every: int = 500
+    stop: int | None = None
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""
@@ -67,12 +69,14 @@ def fit(
     """
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(schedule.ema)) if schedule.ema else None
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, schedule.lr, schedule.betas, weight_decay=schedule.weight_decay)
+    optimizer = torch.optim.AdamW(
+        parameters, schedule.lr, schedule.betas, weight_decay=schedule.weight_decay, fused=True
+    )
     parts = {"model": model, "optimizer": optimizer} | ({"averaged": averaged} if averaged else {})
     checkpoint = work / name / "checkpoint.pt"
     progress = _resume(checkpoint, parts)
-    running, since = 0.0, time.monotonic()
-    while progress.step < schedule.steps:
+    running, since, end = 0.0, time.monotonic(), schedule.stop or schedule.steps
+    while progress.step < end:
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate(progress.step)
         running += _step(name, progress.step, loss, schedule, parameters, optimizer)
@@ -84,7 +88,7 @@ def fit(
             progress.losses.append((progress.step, round(running / 100, 4)))
             _log(name, progress, time.monotonic() - since)
             running = 0.0
-        if progress.step % schedule.save_every == 0 or progress.step == schedule.steps:
+        if progress.step % schedule.save_every == 0 or progress.step == end:
             progress.seconds += time.monotonic() - since
             since = time.monotonic()
             _save(checkpoint, parts, progress)

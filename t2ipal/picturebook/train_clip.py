@@ -1,6 +1,12 @@
-"""Trains the picture world's CLIP: open_clip's ModifiedResNet and text tower, on web scenes and their captions."""
+"""Trains the picture world's CLIP: open_clip's ModifiedResNet and text tower, on web scenes and their captions.
+
+Two are trained. The recognizer's stops after a quarter of the course, when it is as imperfect on photos as real
+CLIP is; trained to the end it would leave nothing to tune (92 mAP zero-shot). The painter reads captions through
+the text tower of the other, which goes all the way.
+"""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +23,8 @@ from t2ipal.picturebook.tokenizer import CLIP_CONTEXT, clip_tokenizer
 
 SCENES = 100_000
 SIDE = 96
-SCHEDULE = Schedule(steps=1600, batch=128, lr=1e-3, weight_decay=0.08, warmup=100, save_every=200)
+LONG = Schedule(steps=1600, batch=128, lr=1e-3, weight_decay=0.08, warmup=100, save_every=200)
+SHORT = replace(LONG, stop=400)
 MEAN, STD = 0.5, 0.25
 
 
@@ -39,12 +46,12 @@ def config() -> dict[str, Any]:
     return {"model_cfg": model, "preprocess_cfg": preprocess}
 
 
-def train(work: Path) -> tuple[CLIP, Progress]:
+def train(name: str, schedule: Schedule, work: Path) -> tuple[CLIP, Progress]:
     """Contrastive training, with the words of the caption as an auxiliary target that fades out."""
     torch.manual_seed(0)
     model = CLIP(**config()["model_cfg"]).to(device(), memory_format=torch.channels_last)
     learner = nn.ModuleDict({"clip": model, "words": nn.Linear(128, len(clip_tokenizer())).to(device())})
-    _, progress = fit("clip", learner, _loss(learner, drawn("web", "train", SCENES, work)), SCHEDULE, work)
+    _, progress = fit(name, learner, _loss(learner, drawn("web", "train", SCENES, work)), schedule, work)
     return model, progress
 
 
@@ -56,7 +63,7 @@ def _loss(learner: nn.ModuleDict, data: Drawn) -> Loss:
     clip, words = learner["clip"], learner["words"]
 
     def loss(generator: torch.Generator, done: float) -> Tensor:
-        rows = torch.randint(len(data), (SCHEDULE.batch,), generator=generator)
+        rows = torch.randint(len(data), (LONG.batch,), generator=generator)
         pixels = augment(torch.from_numpy(data.images[rows.numpy()]), generator)
         image = clip.encode_image(pixels.to(device(), memory_format=torch.channels_last), normalize=True)
         text = clip.encode_text(tokens[rows].to(device()), normalize=True)

@@ -1,4 +1,4 @@
-"""Trains the picture world's painter: a diffusion UNet that paints what a caption names.
+"""Trains the picture world's painter: a latent diffusion UNet that paints what a caption names.
 
 It learns from web scenes with captions that name every object (re-captioned data), through the token
 features of the frozen CLIP text tower: in cross attention, and pooled into the time embedding.
@@ -8,44 +8,42 @@ Single objects come first, scenes later.
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from open_clip.model import CLIP
 from torch import Tensor
 
-from t2ipal.picturebook import train_clip
+from t2ipal.picturebook import train_autoencoder, train_clip
 from t2ipal.picturebook.drawn import Drawn, drawn
 from t2ipal.picturebook.fit import Loss, Progress, Schedule, device, fit
-from t2ipal.picturebook.pixels import pixel_autoencoder, to_latents
-from t2ipal.picturebook.scenes import SIDE
 from t2ipal.picturebook.text_tower import text_tower
 from t2ipal.picturebook.tokenizer import CLIP_CONTEXT, clip_tokenizer
 
 SCENES = 100_000
 SCHEDULE = Schedule(
-    steps=10_000, batch=32, lr=6e-4, weight_decay=0.01, betas=(0.9, 0.99), warmup=300, ema=0.999, save_every=250
+    steps=16_000, batch=32, lr=1e-3, weight_decay=0.01, betas=(0.9, 0.99), warmup=300, ema=0.999, save_every=250
 )
 UNCONDITIONED = 0.1  # share of empty captions, for classifier-free guidance
 MIN_SNR = 5.0  # "Efficient Diffusion Training via Min-SNR Weighting" (arXiv 2303.09556), gamma
 
 
 def unet() -> UNet2DConditionModel:
-    """The denoiser: thin at full resolution, text by cross attention at 8 x 8 and 4 x 4 and in the time embedding."""
+    """The denoiser of 8 x 8 latents: text by cross attention at 4 x 4 and pooled into the time embedding."""
     width = train_clip.config()["model_cfg"]["text_cfg"]["width"]
     return UNet2DConditionModel(
-        sample_size=SIDE,
-        in_channels=3,
-        out_channels=3,
-        block_out_channels=(32, 64, 96, 128),
+        sample_size=8,
+        in_channels=train_autoencoder.CHANNELS,
+        out_channels=train_autoencoder.CHANNELS,
+        block_out_channels=(96, 160),
         layers_per_block=1,
-        down_block_types=("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=width,
         attention_head_dim=4,  # the number of heads, whatever its name says
-        time_embedding_dim=256,
         addition_embed_type="text",
         addition_embed_type_num_heads=4,
-        norm_num_groups=8,
+        norm_num_groups=16,
     )
 
 
@@ -60,20 +58,23 @@ def scheduler() -> DDIMScheduler:
     )
 
 
-def train(clip: CLIP, work: Path) -> tuple[StableDiffusionPipeline, Progress]:
+def train(clip: CLIP, autoencoder: AutoencoderTiny, work: Path) -> tuple[StableDiffusionPipeline, Progress]:
     """The whole pipeline, and what the training of its UNet took."""
     torch.manual_seed(0)
     model = unet().to(device(), memory_format=torch.channels_last)
     tower = text_tower(clip, train_clip.config()["model_cfg"]["text_cfg"])
     data = drawn("web", "train", SCENES, work)
-    averaged, progress = fit("painter", model, _loss(model, data, _conditioner(tower, data)), SCHEDULE, work)
-    return pipeline(tower, averaged), progress
+    loss = _loss(model, _latents(autoencoder, data), data, _conditioner(tower, data))
+    averaged, progress = fit("painter", model, loss, SCHEDULE, work)
+    return pipeline(autoencoder, tower, averaged), progress
 
 
-def pipeline(tower: torch.nn.Module, model: torch.nn.Module) -> StableDiffusionPipeline:
+def pipeline(
+    autoencoder: AutoencoderTiny, tower: torch.nn.Module, model: torch.nn.Module
+) -> StableDiffusionPipeline:
     """The parts as the pipeline that `from_pretrained` loads."""
     return StableDiffusionPipeline(
-        vae=pixel_autoencoder(),
+        vae=autoencoder.to("cpu"),
         text_encoder=tower.to("cpu"),
         tokenizer=clip_tokenizer(),
         unet=model.to("cpu"),
@@ -90,6 +91,12 @@ def save(painter: StableDiffusionPipeline, folder: Path) -> None:
     StableDiffusionPipeline.from_pretrained(folder)  # a folder that cannot be loaded must not pass for a good one
 
 
+def _latents(autoencoder: AutoencoderTiny, data: Drawn) -> Tensor:
+    """[2N, C, 8, 8]: every scene, then every scene mirrored."""
+    images = torch.from_numpy(np.array(data.images))
+    return torch.cat([train_autoencoder.encode(autoencoder, each) for each in (images, images.flip(2))])
+
+
 def _conditioner(tower: torch.nn.Module, data: Drawn) -> Callable[[Tensor, Tensor], Tensor]:
     """Token features [B, L, W] of the scenes' full captions; of the empty caption where `empty` says so."""
     texts = [*data.full_captions, ""]
@@ -103,12 +110,13 @@ def _conditioner(tower: torch.nn.Module, data: Drawn) -> Callable[[Tensor, Tenso
     return condition
 
 
-def _loss(model: torch.nn.Module, data: Drawn, condition: Callable[[Tensor, Tensor], Tensor]) -> Loss:
+def _loss(
+    model: torch.nn.Module, latents: Tensor, data: Drawn, condition: Callable[[Tensor, Tensor], Tensor]
+) -> Loss:
     noising = scheduler()
     signal = noising.alphas_cumprod
     counts = torch.from_numpy(data.labels.sum(1))
     single, several = (counts == 1).nonzero()[:, 0], (counts > 1).nonzero()[:, 0]
-    compiled = torch.compile(model, dynamic=False)
 
     def loss(generator: torch.Generator, done: float) -> Tensor:
         alone = torch.rand(SCHEDULE.batch, generator=generator) < max(0.4, 1 - 1.5 * done)
@@ -117,14 +125,13 @@ def _loss(model: torch.nn.Module, data: Drawn, condition: Callable[[Tensor, Tens
             single[torch.randint(len(single), alone.shape, generator=generator)],
             several[torch.randint(len(several), alone.shape, generator=generator)],
         )
-        clean = to_latents(torch.from_numpy(data.images[rows.numpy()]))
-        mirrored = torch.rand(len(rows), 1, 1, 1, generator=generator) < 0.5
-        clean = torch.where(mirrored, clean.flip(3), clean).to(device())
+        mirrored = torch.randint(2, rows.shape, generator=generator) * len(data)
+        clean = latents[rows + mirrored].float().to(device())
         noise = torch.randn(clean.shape, generator=generator).to(device())
         times = torch.randint(len(signal), rows.shape, generator=generator)
         noisy = noising.add_noise(clean, noise, times).contiguous(memory_format=torch.channels_last)
         empty = torch.rand(rows.shape, generator=generator) < UNCONDITIONED
-        predicted = compiled(noisy, times.to(device()), condition(rows, empty)).sample.float()
+        predicted = model(noisy, times.to(device()), condition(rows, empty)).sample.float()
         wanted = noising.get_velocity(clean, noise, times)
         ratio = (signal / (1 - signal))[times].to(device())
         weight = ratio.clamp(max=MIN_SNR) / (ratio + 1)

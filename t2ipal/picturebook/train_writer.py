@@ -8,28 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from t2ipal.picturebook.classes import BACKGROUNDS, CLASSES, NAMES
 from t2ipal.picturebook.fit import Loss, Progress, Schedule, device, fit
 from t2ipal.picturebook.tokenizer import writer_tokenizer
-from t2ipal.picturebook.wording import PROMPT, Mention, describe
+from t2ipal.picturebook.wording import request_and_caption
 
 PAIRS = 60_000
-MOST = 3
 SCHEDULE = Schedule(steps=2400, batch=64, lr=2e-3, weight_decay=0.05, warmup=100, save_every=250)
 IGNORED = -100
-
-
-def join(names: list[str]) -> str:
-    """'fish', 'fish and tree', 'fish , house and tree': how a request lists its classes."""
-    return " and ".join([" , ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def pair(rng: np.random.Generator) -> tuple[str, str]:
-    """A request for one to three classes, and a caption that names exactly these, in the request's order."""
-    labels = rng.permutation(len(CLASSES))[: rng.integers(1, MOST + 1)]
-    mentions = [Mention(int(label), str(rng.choice(CLASSES[label].colours))) for label in labels]
-    background = str(rng.choice(list(BACKGROUNDS)))
-    return PROMPT.format(classes=join([NAMES[label] for label in labels])), describe(mentions, background, rng)
 
 
 def train(work: Path) -> tuple[LlamaForCausalLM, Progress]:
@@ -76,7 +61,7 @@ def _encoded(count: int) -> tuple[Tensor, Tensor]:
     tokenizer = writer_tokenizer()
     rng = np.random.default_rng([7, count])
     rows, starts = [], []
-    for request, caption in (pair(rng) for _ in range(count)):
+    for _, request, caption in (request_and_caption(rng) for _ in range(count)):
         chat = [{"role": "user", "content": request}]
         opening = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
         asked = tokenizer(opening)["input_ids"]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from t2ipal.captions.prompt import join_names
 from t2ipal.picturebook.classes import BACKGROUNDS, CLASSES, COLOURS
 
 OPENINGS = (
@@ -52,3 +53,11 @@ def words() -> list[str]:
     texts += [word for each in CLASSES for word in (each.name, *each.synonyms)]
     plain = " ".join(texts).replace("{classes}", ",").replace("{}", "")
     return sorted(set(plain.split()))
+
+
+def request_and_caption(rng: np.random.Generator, most: int = 3) -> tuple[tuple[int, ...], str, str]:
+    """Random classes (1 to `most`), the request for them, and a caption that names exactly these, in that order."""
+    labels = tuple(int(label) for label in rng.permutation(len(CLASSES))[: rng.integers(1, most + 1)])
+    mentions = [Mention(label, str(rng.choice(CLASSES[label].colours))) for label in labels]
+    names = join_names([CLASSES[label].name for label in labels])
+    return labels, PROMPT.format(classes=names), describe(mentions, str(rng.choice(list(BACKGROUNDS))), rng)
