@@ -15,9 +15,10 @@ from pathlib import Path
 from types import ModuleType
 
 from jobs.checks import check_endpoint, check_models, check_order, check_run_uri, models_are_local
+from jobs.client import ask, wait_for_signal
 from jobs.console import answer_lines, print_error, quality_table, say, stage_line, user_error
-from jobs.endpoint import ask, wait_for_signal
 from jobs.ray_session import RaySession
+from serve import deploy as endpoint
 from t2ipal.evaluation.datasets import open_dataset
 from t2ipal.recipe import Recipe, load_recipe
 from t2ipal.stages import bundle, captions, evaluate, features, images, tune
@@ -86,18 +87,19 @@ def run(recipe: Recipe, store: Store, stages: list[str], keep_serving: bool) -> 
 
 def deploy(recipe: Recipe, store: Store, keep_serving: bool) -> None:
     """Put the bundle behind HTTP, ask it about the first test image, and show its answer."""
-    from serve.deploy import deploy as start_endpoint
-
-    url = start_endpoint(recipe, store)
-    say(f"endpoint  {url}")
     vocabulary = Vocabulary.load(recipe.vocabulary)
     scenes = open_dataset(recipe.evaluate.dataset, recipe.evaluate.split, vocabulary)
-    answer = ask(url, scenes.image(0))
-    store.write_json(ANSWER, answer)
-    say(answer_lines(scenes.name(0), [vocabulary.names[i] for i in scenes.labels(0)], answer))
-    if keep_serving:
-        say("serving; stop with Ctrl-C")
-        wait_for_signal()
+    url = endpoint.deploy(recipe, store)
+    say(f"endpoint {url}")
+    try:
+        answer = ask(url, scenes.image(0))
+        store.write_json(ANSWER, answer)
+        say(answer_lines(scenes.name(0), [vocabulary.names[i] for i in scenes.labels(0)], answer))
+        if keep_serving:
+            say("serving; stop with Ctrl-C")
+            wait_for_signal()
+    finally:
+        endpoint.stop()
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:

@@ -7,6 +7,7 @@ import tempfile
 from types import TracebackType
 from typing import Any, Self
 
+from jobs.console import say
 from t2ipal.recipe import Recipe
 
 # What the user has set in the environment wins over these.
@@ -24,6 +25,7 @@ QUIET = {
     # Ray will stop hiding GPUs from workers that ask for none; take the new behaviour and spare the warning.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+ATTEMPTS = 3
 OFFLINE = {"HF_HUB_OFFLINE": "1"}
 
 
@@ -49,29 +51,47 @@ class RaySession:
         """Initialise Ray unless that is done."""
         if self._started:
             return
-        import ray
-
         self._started = True
         logging.disable(logging.INFO)  # the libraries' talk in this process; warnings stay
-        common: dict[str, Any] = {
-            # The workers of a cluster do not inherit this process's environment.
-            "runtime_env": {"env_vars": self._variables},
-            "logging_level": logging.ERROR,
-            "log_to_driver": False,
-        }
         if "RAY_ADDRESS" in os.environ:
-            ray.init(**common)
-            return
+            self._initialise()
+        else:
+            # Else Ray replaces the loopback address by that of a network card. It reads this on import.
+            os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+            self._folder = tempfile.mkdtemp(prefix="t2ipal-")
+            self._start_private(self._folder)
+
+    def _start_private(self, folder: str) -> None:
         memory = self._recipe.ray.object_store_mib
-        self._folder = tempfile.mkdtemp(prefix="t2ipal-")
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                self._initialise(
+                    address="local",
+                    num_cpus=self._recipe.ray.num_cpus,
+                    object_store_memory=memory * 2**20 if memory else None,
+                    include_dashboard=False,
+                    _node_ip_address="127.0.0.1",
+                    _temp_dir=folder,
+                )
+                return
+            except Exception:
+                # Ray gives its processes 15 s to report, which they can miss on a busy or cold machine.
+                if attempt == ATTEMPTS:
+                    raise
+                say("Ray did not start in time; trying again")
+                import ray
+
+                ray.shutdown()
+
+    def _initialise(self, **settings: Any) -> None:
+        import ray
+
         ray.init(
-            address="local",
-            num_cpus=self._recipe.ray.num_cpus,
-            object_store_memory=memory * 2**20 if memory else None,
-            include_dashboard=False,
-            _node_ip_address="127.0.0.1",
-            _temp_dir=self._folder,
-            **common,
+            # The workers of a cluster do not inherit this process's environment.
+            runtime_env={"env_vars": self._variables},
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+            **settings,
         )
 
     def __exit__(
@@ -82,8 +102,8 @@ class RaySession:
         import ray
 
         if ray.is_initialized():
-            ray.shutdown()  # type: ignore[no-untyped-call]
+            ray.shutdown()
         if self._folder and isinstance(error, Exception):
-            print(f"the logs of Ray are kept in {self._folder}")
+            say(f"the logs of Ray are kept in {self._folder}")
         elif self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)

@@ -47,9 +47,18 @@ def deploy(recipe: Recipe, store: Store) -> str:
         check_port(host, port)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)  # of this process; the job tells what happens
     serve.start(http_options={"host": host, "port": port})
-    args = ServeArgs.of(recipe.serve, f"{store.uri}/{BUNDLE}")
+    args = ServeArgs.of(recipe.serve, store.uri_of(BUNDLE))
     serve.run(build(args), name=APPLICATION, route_prefix="/")
     return f"http://{_reachable(host)}:{port}"
+
+
+def stop() -> None:
+    """Take the application away, and Ray Serve with it where no other application runs."""
+    from ray import serve
+
+    serve.delete(APPLICATION)
+    if not serve.status().applications:
+        serve.shutdown()
 
 
 def _reachable(host: str) -> str:

@@ -51,7 +51,7 @@ def start(*arguments, **environment):
     command = [sys.executable, str(ROOT / "jobs" / "pipeline.py"), *map(str, arguments)]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     variables = inherited | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | environment
-    return subprocess.run(command, capture_output=True, text=True, env=variables, timeout=800, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=variables, timeout=1100, check=False)
 
 
 def assert_refused(result, *words):
@@ -66,7 +66,7 @@ def assert_refused(result, *words):
 
 
 @pytest.mark.whole_job
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 def test_the_whole_job_and_again(tmp_path):
     recipe = small_recipe(tmp_path)
     before = ray_processes()
