@@ -1,6 +1,6 @@
-"""Train the picture world's models from seeds: `python -m t2ipal.picturebook.build [clip writer painter]`.
+"""Train the picture world's models from seeds: `python -m t2ipal.picturebook.build [model ...]`.
 
-A training that was cut off goes on from its last checkpoint in the work folder; one that ended is not repeated.
+A training that was cut off goes on from its last checkpoint; one that ended is not repeated.
 """
 
 import argparse
@@ -47,16 +47,24 @@ BUILDERS: dict[str, Callable[[Path], Progress]] = {
 def main() -> None:
     """Train the named models."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", nargs="*", metavar="model", help=f"of {', '.join(BUILDERS)}; all if none is named")
-    parser.add_argument("--work", type=Path, default=Path("runs/picturebook"), help="drawn scenes and checkpoints")
+    parser.add_argument(
+        "models", nargs="*", metavar="model", help=f"of {', '.join(BUILDERS)}; all if none is named"
+    )
+    parser.add_argument(
+        "--work", type=Path, default=Path("runs/picturebook"), help="drawn scenes and checkpoints"
+    )
     arguments = parser.parse_args()
     if unknown := set(arguments.models) - set(BUILDERS):
         parser.error(f"no such model: {', '.join(sorted(unknown))}")
     for name, builder in BUILDERS.items():
         if name in (arguments.models or BUILDERS):
             progress = builder(arguments.work)
-            note = {"steps": progress.step, "samples": progress.samples, "seconds": round(progress.seconds)}
-            note |= {"device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"}
+            note = {
+                "steps": progress.step,
+                "samples": progress.samples,
+                "seconds": round(progress.seconds),
+                "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            }
             (weights.FOLDER / name / "training.json").write_text(json.dumps(note) + "\n")
 
 

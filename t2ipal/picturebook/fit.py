@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from t2ipal.seeds import derive_seed
 
 Loss = Callable[[torch.Generator, float], Tensor]
+Parts = dict[str, nn.Module | torch.optim.Optimizer]
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ def fit(
     optimizer = torch.optim.AdamW(
         parameters, schedule.lr, schedule.betas, weight_decay=schedule.weight_decay, fused=True
     )
-    parts = {"model": model, "optimizer": optimizer} | ({"averaged": averaged} if averaged else {})
+    parts: Parts = {"model": model, "optimizer": optimizer}
+    if averaged:
+        parts["averaged"] = averaged
     checkpoint = work / name / "checkpoint.pt"
     progress = _resume(checkpoint, parts)
     running, since, end = 0.0, time.monotonic(), schedule.stop or schedule.steps
@@ -114,7 +117,7 @@ def _step(
     return float(value.detach())
 
 
-def _resume(checkpoint: Path, parts: dict[str, nn.Module | torch.optim.Optimizer]) -> Progress:
+def _resume(checkpoint: Path, parts: Parts) -> Progress:
     if not checkpoint.exists():
         return Progress()
     saved = torch.load(checkpoint, map_location=device(), weights_only=True)
@@ -123,7 +126,7 @@ def _resume(checkpoint: Path, parts: dict[str, nn.Module | torch.optim.Optimizer
     return Progress(**saved["progress"])
 
 
-def _save(checkpoint: Path, parts: dict[str, nn.Module | torch.optim.Optimizer], progress: Progress) -> None:
+def _save(checkpoint: Path, parts: Parts, progress: Progress) -> None:
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     state = {key: part.state_dict() for key, part in parts.items()} | {"progress": asdict(progress)}
     partial = checkpoint.with_suffix(".partial")

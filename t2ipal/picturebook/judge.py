@@ -18,13 +18,17 @@ PHOTOS, WEB = 50_000, 100_000
 SCHEDULE = Schedule(steps=3000, batch=64, lr=2e-3, weight_decay=0.05, warmup=100, save_every=500)
 
 
-def network() -> nn.Module:
+def network() -> nn.Sequential:
     """[B, 3, 32, 32] from -1 to 1 to class logits [B, C]."""
 
     def stage(into: int, out: int) -> list[nn.Module]:
         layers: list[nn.Module] = []
         for width in (into, out):
-            layers += [nn.Conv2d(width, out, 3, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU(inplace=True)]
+            layers += [
+                nn.Conv2d(width, out, 3, padding=1, bias=False),
+                nn.BatchNorm2d(out),
+                nn.ReLU(inplace=True),
+            ]
         return layers
 
     return nn.Sequential(
@@ -40,10 +44,10 @@ def network() -> nn.Module:
 
 
 def train(work: Path) -> nn.Module:
-    """The judge, trained on photo and web scenes of the training split; read from its checkpoint if it is there."""
+    """The judge, trained on photo and web scenes of the training split, or read from its checkpoint."""
     torch.manual_seed(0)
-    model = network().to(device(), memory_format=torch.channels_last)
-    model, _ = fit("judge", model, _loss(model, work), SCHEDULE, work)
+    model = network().to(device())
+    fit("judge", model, _loss(model, work), SCHEDULE, work)
     return model.eval()
 
 
@@ -69,7 +73,11 @@ def _loss(model: nn.Module, work: Path) -> Loss:
             images.append(each.images[rows])
             labels.append(each.labels[rows])
         pixels = _pixels(torch.from_numpy(np.concatenate(images)))
-        pixels = torch.where(torch.rand(len(pixels), 1, 1, 1, generator=generator) < 0.5, pixels, pixels.flip(3))
-        return F.binary_cross_entropy_with_logits(model(pixels).float(), torch.from_numpy(np.concatenate(labels)).to(device()))
+        pixels = torch.where(
+            torch.rand(len(pixels), 1, 1, 1, generator=generator) < 0.5, pixels, pixels.flip(3)
+        )
+        return F.binary_cross_entropy_with_logits(
+            model(pixels).float(), torch.from_numpy(np.concatenate(labels)).to(device())
+        )
 
     return loss

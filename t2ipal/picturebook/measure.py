@@ -53,7 +53,8 @@ class Gate:
 
     def line(self) -> str:
         """A row of the table."""
-        return f"{self.what:62} {self.value:6.1f}   {self.least:3.0f} to {self.most:3.0f}   {'met' if self.met else 'MISSED'}"
+        verdict = "met" if self.met else "MISSED"
+        return f"{self.what:62} {self.value:6.1f}   {self.least:3.0f} to {self.most:3.0f}   {verdict}"
 
 
 def zero_shot_gate(backbone: BackboneRecipe, template: str) -> Gate:
@@ -80,7 +81,9 @@ def writer_gate(captions: CaptionsRecipe) -> Gate:
     """Share of captions, one try each, that name exactly what was asked."""
     rng = np.random.default_rng(1)
     asked = [rng.permutation(len(CLASSES))[: rng.integers(1, 4)].tolist() for _ in range(CAPTIONS)]
-    answers = write(weights.resolve(captions.model), captions, [[NAMES[i] for i in labels] for labels in asked])
+    answers = write(
+        weights.resolve(captions.model), captions, [[NAMES[i] for i in labels] for labels in asked]
+    )
     known = Vocabulary.load("picturebook")
     exact = [first_accepted([answer], labels, known) for answer, labels in zip(answers, asked, strict=True)]
     share = 100 * sum(each is not None for each in exact) / CAPTIONS
@@ -133,14 +136,18 @@ def _draw_sheet(paintings: Sequence[Image.Image], captions: Sequence[str], path:
         sheet.paste(painting.resize((3 * SIDE, 3 * SIDE), Image.Resampling.NEAREST), (x, y))
         words = caption.split()
         half = (len(words) + 1) // 2
-        pen.text((x, y + 3 * SIDE), " ".join(words[:half]) + "\n" + " ".join(words[half:]), "black", font_size=9)
+        pen.text(
+            (x, y + 3 * SIDE), " ".join(words[:half]) + "\n" + " ".join(words[half:]), "black", font_size=9
+        )
     sheet.save(path, optimize=True)
 
 
 def main() -> None:
     """Measure every gate with the settings of the offline recipe."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, default=Path("runs/picturebook"), help="drawn scenes and the judge")
+    parser.add_argument(
+        "--work", type=Path, default=Path("runs/picturebook"), help="drawn scenes and the judge"
+    )
     work = parser.parse_args().work
     recipe = load_recipe(RECIPE)
     judging = judge.train(work)

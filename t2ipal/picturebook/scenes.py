@@ -110,7 +110,7 @@ def scene(kind: Kind, split: Split, index: int) -> Scene:
     if kind not in STYLES or split not in get_args(Split) or not 0 <= index < _RANGE:
         raise UserError(
             f"there is no picture-world scene {kind!r}, {split!r}, {index!r}",
-            f"use a kind of {sorted(STYLES)}, a split of {list(get_args(Split))} and an index from 0 to {_RANGE - 1}",
+            f"kinds are {sorted(STYLES)}, splits {list(get_args(Split))}, indices 0 to {_RANGE - 1}",
         )
     style = STYLES[kind]
     rng = np.random.default_rng([sorted(STYLES).index(kind), get_args(Split).index(split), index])
@@ -192,7 +192,7 @@ def _darker(colour: RGB) -> RGB:
 
 def _develop(rng: np.random.Generator, style: Style, image: Image.Image) -> Image.Image:
     """Exposure and sensor noise."""
-    pixels = np.asarray(image, dtype=np.float32)
+    pixels = np.asarray(image, dtype=np.float64)
     pixels = pixels * (1 + rng.uniform(-style.brightness, style.brightness))
     pixels = pixels + rng.normal(0, 1, pixels.shape) * rng.uniform(*style.noise)
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))

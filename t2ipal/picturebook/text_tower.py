@@ -1,4 +1,4 @@
-"""The text tower of an open_clip model as a transformers CLIPTextModel, the form that diffusion pipelines load."""
+"""The text tower of an open_clip model as a transformers CLIPTextModel, as diffusion pipelines load it."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ _BLOCK = {
 
 
 def text_tower(clip: CLIP, text_cfg: dict[str, Any]) -> CLIPTextModel:
-    """A frozen copy that gives the same token features [B, L, W] (after the last layer norm, not projected)."""
+    """A frozen copy with the same token features [B, L, W] (after the last layer norm, not projected)."""
     config = CLIPTextConfig(
         vocab_size=text_cfg["vocab_size"],
         hidden_size=text_cfg["width"],

@@ -1,4 +1,4 @@
-"""Trains the painter's autoencoder: 32 x 32 pixels to 8 x 8 latents, so that the denoiser composes and this draws.
+"""Trains the painter's autoencoder, 32 x 32 pixels to 8 x 8 latents: the denoiser composes, this draws.
 
 Learning to draw a shape from its latents is plain regression and takes minutes; what is left to the denoiser,
 which learns slowly, is which shapes and where.
@@ -42,7 +42,8 @@ def _loss(model: AutoencoderTiny, data: Drawn) -> Loss:
         centred = latents.mean((0, 2, 3)).square().mean() + (latents.std((0, 2, 3)) - 1).square().mean()
         noise = NOISE * torch.randn(latents.shape, generator=generator).to(latents.device)
         error = model.decode(latents + noise).sample.float() - pixels
-        return error.square().mean() + 0.1 * error.abs().mean() + 0.01 * centred
+        total: Tensor = error.square().mean() + 0.1 * error.abs().mean() + 0.01 * centred
+        return total
 
     return loss
 
@@ -57,7 +58,8 @@ def to_pixels(images: Tensor) -> Tensor:
 def encode(model: AutoencoderTiny, images: Tensor) -> Tensor:
     """Latents [N, C, 8, 8] float16, on the CPU, of [N, 32, 32, 3] uint8 images."""
     with torch.autocast(device().type, torch.bfloat16):
-        return torch.cat([model.encode(to_pixels(part)).latents.half().cpu() for part in images.split(500)])
+        parts = [model.encode(to_pixels(part)).latents for part in images.split(500)]
+    return torch.cat([part.half().cpu() for part in parts])
 
 
 @torch.no_grad()

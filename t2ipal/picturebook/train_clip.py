@@ -1,8 +1,8 @@
-"""Trains the picture world's CLIP: open_clip's ModifiedResNet and text tower, on web scenes and their captions.
+"""Trains the picture world's CLIP: open_clip's ModifiedResNet and text tower, on web scenes and captions.
 
-Two are trained. The recognizer's stops after a quarter of the course, when it is as imperfect on photos as real
-CLIP is; trained to the end it would leave nothing to tune (92 mAP zero-shot). The painter reads captions through
-the text tower of the other, which goes all the way.
+Two are trained. The recognizer's stops after a quarter of the course, when it is as imperfect on photos as
+real CLIP is; trained to the end it would leave nothing to tune (92 mAP zero-shot). The painter reads captions
+through the text tower of the other, which goes all the way.
 """
 
 import json
@@ -50,17 +50,17 @@ def train(name: str, schedule: Schedule, work: Path) -> tuple[CLIP, Progress]:
     """Contrastive training, with the words of the caption as an auxiliary target that fades out."""
     torch.manual_seed(0)
     model = CLIP(**config()["model_cfg"]).to(device(), memory_format=torch.channels_last)
-    learner = nn.ModuleDict({"clip": model, "words": nn.Linear(128, len(clip_tokenizer())).to(device())})
-    _, progress = fit(name, learner, _loss(learner, drawn("web", "train", SCENES, work)), schedule, work)
+    words = nn.Linear(128, len(clip_tokenizer())).to(device())
+    learner = nn.ModuleDict({"clip": model, "words": words})
+    _, progress = fit(name, learner, _loss(model, words, drawn("web", "train", SCENES, work)), schedule, work)
     return model, progress
 
 
-def _loss(learner: nn.ModuleDict, data: Drawn) -> Loss:
+def _loss(clip: CLIP, words: nn.Linear, data: Drawn) -> Loss:
     tokens = torch.tensor(
         clip_tokenizer()(list(data.captions), padding="max_length", max_length=CLIP_CONTEXT)["input_ids"]
     )
     targets = _word_targets(tokens, len(clip_tokenizer()))
-    clip, words = learner["clip"], learner["words"]
 
     def loss(generator: torch.Generator, done: float) -> Tensor:
         rows = torch.randint(len(data), (LONG.batch,), generator=generator)
@@ -77,7 +77,7 @@ def _loss(learner: nn.ModuleDict, data: Drawn) -> Loss:
 
 
 def _word_targets(tokens: Tensor, vocabulary: int) -> Tensor:
-    """[N, V]: the words of each caption, each weighted by its inverse document frequency, rows summing to 1."""
+    """[N, V]: the words of each caption, weighted by inverse document frequency, rows summing to 1."""
     present = torch.zeros(len(tokens), vocabulary).scatter_(1, tokens, 1.0)
     frequency = present.mean(0).clamp(min=1 / len(tokens))
     weighted = present * -frequency.log()
@@ -86,7 +86,7 @@ def _word_targets(tokens: Tensor, vocabulary: int) -> Tensor:
 
 
 def augment(images: Tensor, generator: torch.Generator) -> Tensor:
-    """[B, 32, 32, 3] uint8 to normalised [B, 3, 96, 96]: zoomed out up to 1.5, shifted, mirrored, with noise."""
+    """[B, 32, 32, 3] uint8 to normalised [B, 3, 96, 96]: zoomed out, shifted, mirrored, with noise."""
     count = len(images)
     pixels = images.permute(0, 3, 1, 2).float() / 255
     zoom = 1 + 0.5 * torch.rand(count, generator=generator)

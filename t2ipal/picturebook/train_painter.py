@@ -22,7 +22,14 @@ from t2ipal.picturebook.tokenizer import CLIP_CONTEXT, clip_tokenizer
 
 SCENES = 100_000
 SCHEDULE = Schedule(
-    steps=16_000, batch=32, lr=1e-3, weight_decay=0.01, betas=(0.9, 0.99), warmup=300, ema=0.999, save_every=250
+    steps=16_000,
+    batch=32,
+    lr=1e-3,
+    weight_decay=0.01,
+    betas=(0.9, 0.99),
+    warmup=300,
+    ema=0.999,
+    save_every=250,
 )
 UNCONDITIONED = 0.1  # share of empty captions, for classifier-free guidance
 MIN_SNR = 5.0  # "Efficient Diffusion Training via Min-SNR Weighting" (arXiv 2303.09556), gamma
@@ -88,7 +95,9 @@ def pipeline(
 def save(painter: StableDiffusionPipeline, folder: Path) -> None:
     """fp16 safetensors in the layout of a Stable Diffusion folder."""
     painter.to(torch.float16).save_pretrained(folder)
-    StableDiffusionPipeline.from_pretrained(folder)  # a folder that cannot be loaded must not pass for a good one
+    StableDiffusionPipeline.from_pretrained(
+        folder
+    )  # a folder that cannot be loaded must not pass for a good one
 
 
 def _latents(autoencoder: AutoencoderTiny, data: Drawn) -> Tensor:
@@ -105,7 +114,9 @@ def _conditioner(tower: torch.nn.Module, data: Drawn) -> Callable[[Tensor, Tenso
 
     @torch.no_grad()
     def condition(rows: Tensor, empty: Tensor) -> Tensor:
-        return tower(tokens[torch.where(empty, len(tokens) - 1, rows)].to(device())).last_hidden_state
+        ids = tokens[torch.where(empty, len(tokens) - 1, rows)].to(device())
+        features: Tensor = tower(ids).last_hidden_state
+        return features
 
     return condition
 
@@ -135,6 +146,7 @@ def _loss(
         wanted = noising.get_velocity(clean, noise, times)
         ratio = (signal / (1 - signal))[times].to(device())
         weight = ratio.clamp(max=MIN_SNR) / (ratio + 1)
-        return (weight * (predicted - wanted).square().mean((1, 2, 3))).mean()
+        total: Tensor = (weight * (predicted - wanted).square().mean((1, 2, 3))).mean()
+        return total
 
     return loss

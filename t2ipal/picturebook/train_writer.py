@@ -51,7 +51,9 @@ def _loss(model: LlamaForCausalLM) -> Loss:
     def loss(generator: torch.Generator, done: float) -> Tensor:
         rows = torch.randint(len(tokens), (SCHEDULE.batch,), generator=generator)
         logits = model(tokens[rows].to(device())).logits[:, :-1].float()
-        return F.cross_entropy(logits.flatten(0, 1), targets[rows, 1:].flatten().to(device()), ignore_index=IGNORED)
+        return F.cross_entropy(
+            logits.flatten(0, 1), targets[rows, 1:].flatten().to(device()), ignore_index=IGNORED
+        )
 
     return loss
 

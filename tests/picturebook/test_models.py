@@ -45,14 +45,18 @@ def test_the_text_tower_gives_open_clips_token_features():
         ]
     )
     with torch.no_grad():
-        hidden = clip.transformer(clip.token_embedding(ids) + clip.positional_embedding, attn_mask=clip.attn_mask)
+        hidden = clip.transformer(
+            clip.token_embedding(ids) + clip.positional_embedding, attn_mask=clip.attn_mask
+        )
         assert torch.allclose(tower(ids).last_hidden_state, clip.ln_final(hidden), atol=1e-5)
     assert not any(parameter.requires_grad for parameter in tower.parameters())
 
 
 def test_the_writer_mostly_names_what_is_asked():
     asked = [[first, (first + 5) % len(NAMES)] for first in range(len(NAMES))]
-    answers = write(weights.resolve(RECIPE.captions.model), RECIPE.captions, [[NAMES[i] for i in each] for each in asked])
+    answers = write(
+        weights.resolve(RECIPE.captions.model), RECIPE.captions, [[NAMES[i] for i in each] for each in asked]
+    )
     known = Vocabulary.load("picturebook")
     named = [first_accepted([text], labels, known) for text, labels in zip(answers, asked, strict=True)]
     assert sum(each is not None for each in named) >= 12
@@ -64,12 +68,18 @@ def test_the_clip_sees_a_difference_between_classes():
     assert config == train_clip.config()
     tokenizer = open_clip.get_tokenizer(f"local-dir:{weights.resolve('picturebook:clip')}")
     with torch.no_grad():
-        text = model.float().encode_text(tokenizer([f"a photo of a {name}" for name in NAMES]), normalize=True)
+        text = model.float().encode_text(
+            tokenizer([f"a photo of a {name}" for name in NAMES]), normalize=True
+        )
     assert (text @ text.T - torch.eye(len(NAMES))).max() < 0.95
 
 
 def test_the_painter_is_a_text_to_image_pipeline():
-    pipeline = AutoPipelineForText2Image.from_pretrained(weights.resolve("picturebook:painter"), dtype=torch.float32)
+    pipeline = AutoPipelineForText2Image.from_pretrained(
+        weights.resolve("picturebook:painter"), dtype=torch.float32
+    )
     pipeline.set_progress_bar_config(disable=True)
-    images = pipeline(["a red fish", "a house"], num_inference_steps=2, height=32, width=32, output_type="np").images
+    images = pipeline(
+        ["a red fish", "a house"], num_inference_steps=2, height=32, width=32, output_type="np"
+    ).images
     assert images.shape == (2, 32, 32, 3)

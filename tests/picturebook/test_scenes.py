@@ -21,7 +21,9 @@ def test_a_scene_is_a_function_of_its_number():
 
 
 def test_no_scene_is_in_two_splits():
-    parts = {split: {_digest(each) for each in scenes("photo", split, 1000)} for split in ("train", "dev", "test")}
+    parts = {
+        split: {_digest(each) for each in scenes("photo", split, 1000)} for split in ("train", "dev", "test")
+    }
     parts["web"] = {_digest(each) for each in scenes("web", "train", 1000)}
     assert {len(part) for part in parts.values()} == {1000}  # nor twice in one
     assert len(set().union(*parts.values())) == 4000
@@ -45,7 +47,9 @@ def test_boxes_are_where_the_objects_are():
     # On a clean web scene with one object, everything that is not background lies inside its box.
     for alone in (each for each in scenes("web", "dev", 60) if len(each.objects) == 1):
         plain = np.array(BACKGROUNDS[alone.background])
-        tones = np.stack([plain, (plain * 0.82).astype(int), plain * 0.91])  # sky, ground, the row between them
+        tones = np.stack(
+            [plain, (plain * 0.82).astype(int), plain * 0.91]
+        )  # sky, ground, the row between them
         pixels = np.asarray(alone.image, dtype=float)
         drawn = (np.abs(pixels[:, :, None] - tones).sum(axis=3) > 60).all(axis=2)
         left, top, right, bottom = (round(edge * SIDE) for edge in alone.boxes[0])
@@ -70,7 +74,9 @@ def test_every_class_can_be_drawn_in_known_colours():
     assert {colour for each in CLASSES for colour in each.colours} <= set(COLOURS)
 
 
-@pytest.mark.parametrize("arguments", [("painting", "test", 0), ("web", "validation", 0), ("web", "test", -1)])
+@pytest.mark.parametrize(
+    "arguments", [("painting", "test", 0), ("web", "validation", 0), ("web", "test", -1)]
+)
 def test_unknown_scenes_are_refused(arguments):
     with pytest.raises(UserError, match="there is no picture-world scene"):
         scene(*arguments)
