@@ -55,20 +55,13 @@ def save_writer(folder: Path, words: Sequence[str]) -> None:
 def save_painter(folder: Path) -> None:
     """Save a StableDiffusionPipeline that paints 32 px noise, of a different colour for each caption."""
     torch.manual_seed(0)
-    tokens = [
-        "<|startoftext|>",
-        "<|endoftext|>",
-        *(chr(code) + end for code in range(33, 127) for end in ("", "</w>")),
-    ]
     text = CLIPTextConfig(
-        vocab_size=len(tokens),
+        vocab_size=len(_TOKENS),
         hidden_size=32,
         intermediate_size=32,
         num_hidden_layers=1,
         num_attention_heads=2,
-        bos_token_id=0,
-        eos_token_id=1,
-        pad_token_id=1,
+        **_TEXT_ENDS,
     )
     unet = UNet2DConditionModel(
         sample_size=16,
@@ -87,15 +80,59 @@ def save_painter(folder: Path) -> None:
         latent_channels=4,
         norm_num_groups=8,
     )
-    StableDiffusionPipeline(
+    _save_pipeline(folder, text, unet, vae)
+
+
+def save_full_size_painter(folder: Path) -> int:
+    """Save a pipeline of Stable Diffusion 1.5's sizes in bfloat16; return its number of parameters."""
+    torch.manual_seed(0)
+    torch.set_default_dtype(torch.bfloat16)
+    text = CLIPTextConfig(
+        vocab_size=49408,
+        hidden_size=768,
+        intermediate_size=3072,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        **_TEXT_ENDS,
+    )
+    unet = UNet2DConditionModel(
+        sample_size=64,
+        block_out_channels=(320, 640, 1280, 1280),
+        layers_per_block=2,
+        cross_attention_dim=768,
+        attention_head_dim=8,
+    )
+    vae = AutoencoderKL(
+        block_out_channels=(128, 256, 512, 512),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        layers_per_block=2,
+        latent_channels=4,
+    )
+    return _save_pipeline(folder, text, unet, vae)
+
+
+_TOKENS = [
+    "<|startoftext|>",
+    "<|endoftext|>",
+    *(chr(code) + end for code in range(33, 127) for end in ("", "</w>")),
+]
+_TEXT_ENDS = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
+
+
+def _save_pipeline(folder: Path, text: CLIPTextConfig, unet: UNet2DConditionModel, vae: AutoencoderKL) -> int:
+    pipeline = StableDiffusionPipeline(
         vae=vae,
         text_encoder=CLIPTextModel(text),
         tokenizer=CLIPTokenizer(
-            vocab={token: i for i, token in enumerate(tokens)}, merges=[], model_max_length=77
+            vocab={token: i for i, token in enumerate(_TOKENS)}, merges=[], model_max_length=77
         ),
         unet=unet,
-        scheduler=DDIMScheduler(),
+        scheduler=DDIMScheduler(clip_sample=False, steps_offset=1),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
-    ).save_pretrained(folder)
+    )
+    pipeline.save_pretrained(folder)
+    parts = (pipeline.vae, pipeline.text_encoder, pipeline.unet)
+    return sum(parameter.numel() for part in parts for parameter in part.parameters())
