@@ -50,7 +50,7 @@ CAPTION_FEATURES = pa.schema(
         pa.field("caption_id", pa.string(), nullable=False),
         pa.field("labels", LABELS, nullable=False),
         pa.field("global", pa.list_(pa.float16()), nullable=False),  # [D]
-        pa.field("tokens", pa.list_(pa.float16()), nullable=False),  # [L, D], row-major, L tokens without padding
+        pa.field("tokens", pa.list_(pa.float16()), nullable=False),  # [L, D], row-major, no padding
     ]
 )
 

@@ -164,7 +164,8 @@ def test_a_port_in_use(tmp_path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert_refused(start("--recipe", small_recipe(tmp_path, serve__port=port)), f"port {port}", "serve.port")
+        recipe = small_recipe(tmp_path, serve__port=port)
+        assert_refused(start("--recipe", recipe), f"port {port}", "serve.port")
 
 
 def test_an_unknown_stage(tmp_path):
