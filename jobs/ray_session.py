@@ -11,12 +11,14 @@ from jobs.console import say
 from t2ipal.recipe import Recipe
 
 # What the user has set in the environment wins over these.
-QUIET = {
+ENVIRONMENT = {
     # Else every worker that `uv run` is an ancestor of builds the environment anew.
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     # Ray's processes write advice at error level into the driver's output; what fails raises in Python.
     "RAY_BACKEND_LOG_LEVEL": "fatal",
+    # Serve kills a proxy that is not up after 5 s, which is short for a busy or cold machine.
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
@@ -40,7 +42,7 @@ class RaySession:
         self._recipe = recipe
         self._folder: str | None = None
         self._started = False
-        settings = QUIET | (OFFLINE if offline else {})
+        settings = ENVIRONMENT | (OFFLINE if offline else {})
         self._variables = {name: value for name, value in settings.items() if name not in os.environ}
         os.environ.update(self._variables)  # for this process, and for those that it starts
 
