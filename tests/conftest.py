@@ -17,7 +17,6 @@ for name, value in {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # keeps to the loopback address, on Linux too
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
     "RAY_AUTH_MODE": "disabled",
-    "RAY_raylet_start_wait_time_s": "120",  # a busy machine needs more than the usual 30
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
 }.items():

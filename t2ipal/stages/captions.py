@@ -1,6 +1,5 @@
 """Captions: class names to sentences, written by a language model in vLLM through ray.data.llm."""
 
-import os
 import time
 from collections.abc import Generator
 from contextlib import closing
@@ -21,9 +20,6 @@ from t2ipal.vocabulary import Vocabulary
 STAGE = "captions"
 MODEL_FILES = ("config.json", "tokenizer_config.json")
 
-# CPUs that Ray sets aside for each small step around the engine. With whole ones a machine of 2 cores would
-# wait for ever.
-_SMALL_STEP_CPUS = 0.1
 _ERROR = "__inference_error__"  # ray.data.llm's column
 
 
@@ -79,7 +75,8 @@ def _answers(
     """Yield the engine's answers for every row of the missing shards, in the order in which they come."""
     from ray.data.llm import build_processor
 
-    from t2ipal.stages.ray_data import one_row_each, quiet_ray_data
+    from t2ipal.stages.engine import SMALL_STEP_CPUS, engine_config
+    from t2ipal.stages.ray_data import one_row_each, quiet_ray_data, startup_explained
 
     captions = recipe.captions
     model = resolve(captions.model)
@@ -88,12 +85,12 @@ def _answers(
         engine_config(captions, model, len(missing)),
         preprocess=_identity,
         postprocess=_text_only,
-        preprocess_map_kwargs={"num_cpus": _SMALL_STEP_CPUS},
-        postprocess_map_kwargs={"num_cpus": _SMALL_STEP_CPUS},
+        preprocess_map_kwargs={"num_cpus": SMALL_STEP_CPUS},
+        postprocess_map_kwargs={"num_cpus": SMALL_STEP_CPUS},
     )
-    with quiet_ray_data():
+    with quiet_ray_data(), startup_explained(STAGE, "captions.model and captions.engine"):
         rows = one_row_each(missing).flat_map(
-            partial(requests, captions, plan, vocabulary), num_cpus=_SMALL_STEP_CPUS
+            partial(requests, captions, plan, vocabulary), num_cpus=SMALL_STEP_CPUS
         )
         for row in processor(rows).iter_rows():
             yield Answer(
@@ -128,43 +125,3 @@ def _identity(row: dict[str, Any]) -> dict[str, Any]:
 
 def _text_only(row: dict[str, Any]) -> dict[str, Any]:
     return {key: row[key] for key in ("shard", "index", "candidate", "generated_text")}
-
-
-def engine_config(captions: CaptionsRecipe, model: str, shards: int) -> Any:
-    """Return the configuration of vLLM: on GPUs if the recipe gives its workers some, else on CPUs."""
-    from ray.data.llm import vLLMEngineProcessorConfig
-
-    workers = captions.workers
-    parts = captions.engine.get("tensor_parallel_size", 1) * captions.engine.get("pipeline_parallel_size", 1)
-    bundle = {"CPU": workers.cpus / parts}
-    if workers.gpus:
-        bundle["GPU"] = workers.gpus / parts
-    small = {"num_cpus": _SMALL_STEP_CPUS, "concurrency": (1, 1)}
-    largest = min(workers.max, shards)
-    return vLLMEngineProcessorConfig(
-        model_source=model,
-        engine_kwargs={"disable_log_stats": True, **captions.engine},
-        placement_group_config={"bundle_per_worker": bundle},
-        concurrency=(min(workers.min, largest), largest),
-        batch_size=captions.batch,
-        should_continue_on_error=True,
-        log_engine_metrics=False,
-        chat_template_stage=small,
-        # The engine does both itself; as stages of their own they would be two more processes that import
-        # torch.
-        tokenize_stage=False,
-        detokenize_stage=False,
-        runtime_env={"env_vars": _environment(on_cpu=not workers.gpus)},
-    )
-
-
-def _environment(on_cpu: bool) -> dict[str, str]:
-    """Return the environment of the engine's processes; what the user has set stays."""
-    defaults = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-    if on_cpu:
-        # GiB for keys and values. Left alone, vLLM takes half of the machine's memory.
-        defaults["VLLM_CPU_KVCACHE_SPACE"] = "1"
-        # The worker runs within the engine's process: a third process would import vLLM once more, 20 s on a
-        # slow core.
-        defaults["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-    return {name: os.environ.get(name, value) for name, value in defaults.items()}

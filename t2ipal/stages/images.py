@@ -78,14 +78,14 @@ def _paint(recipe: Recipe, store: Store, missing: list[ImageShard]) -> Iterator[
     import ray.data
 
     from t2ipal.images.schedulers import scheduler_class
-    from t2ipal.stages.ray_data import actor_pool, quiet_ray_data
+    from t2ipal.stages.ray_data import actor_pool, quiet_ray_data, startup_explained
 
     workers = recipe.images.workers
     model = resolve(recipe.images.model)
     check_model_folder(model, "images.model", MODEL_FILES)
     if recipe.images.scheduler is not None:
         scheduler_class(recipe.images.scheduler)  # what an actor's constructor raises comes as text only
-    with quiet_ray_data():
+    with quiet_ray_data(), startup_explained(STAGE, "images.model and its settings"):
         rows = ray.data.from_items([asdict(shard) for shard in missing], override_num_blocks=len(missing))
         painted = rows.map(
             cast(Any, ShardPainter),  # Ray makes actors of a class; its types know functions only

@@ -1,6 +1,7 @@
 """Ray Data settings that all stages share."""
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -8,12 +9,17 @@ from typing import Any
 
 import ray.data
 from ray.data import ActorPoolStrategy, DataContext
+from ray.exceptions import ActorDiedError
 
+from t2ipal.errors import UserError
 from t2ipal.recipe import Workers
 
 # Loading a large model on a cold GPU node may take most of an hour; a pool that is silent for longer is
 # stuck.
 NO_PROGRESS_TIMEOUT_S = 3600.0
+
+# "package.SomeError: message" at the beginning of a line of a trace, up to its end.
+_RAISED = re.compile(r"^[\w.]+(?:Error|Exception): .+", re.MULTILINE)
 
 
 @contextmanager
@@ -42,6 +48,23 @@ def quiet_ray_data() -> Iterator[None]:
         _assign(context, before)
         for handler, level in zip(console, levels, strict=True):
             handler.setLevel(level)
+
+
+@contextmanager
+def startup_explained(stage: str, keys: str) -> Iterator[None]:
+    """Within, an actor whose constructor raises ends the stage with a UserError that points to recipe keys.
+
+    Ray hands on such an exception as text only, in a page of traces; this takes its last one out.
+    """
+    try:
+        yield
+    except ActorDiedError as error:
+        reason = _RAISED.findall(str(error))
+        if "creation task" not in str(error) or not reason:  # it died at work
+            raise
+        raise UserError(
+            f"{stage}: a worker could not start: {reason[-1].strip()}", f"check {keys} in the recipe"
+        ) from error
 
 
 def _assign(context: DataContext, values: dict[str, Any]) -> None:

@@ -75,6 +75,7 @@ def test_the_model_is_described(url, recognizer):
         (bytes(100_001), "image/png", 413, "larger than 100000 bytes"),
         (png(Image.new("1", (101, 100))), "image/png", 413, "101 x 100 pixels"),
     ],
+    ids=["text", "empty", "cut off", "wrong type", "no type", "bytes", "pixels"],
 )
 def test_a_bad_request_is_told_what_is_wrong(url, data, kind, status, message):
     response = post(url, data, kind)

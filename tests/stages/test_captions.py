@@ -7,6 +7,7 @@ from t2ipal.captions.collect import answer_seed
 from t2ipal.captions.plan import CaptionPlan
 from t2ipal.errors import UserError
 from t2ipal.stages import captions
+from t2ipal.stages.engine import engine_config
 from t2ipal.store import Store
 from t2ipal.tables import CAPTIONS
 from t2ipal.vocabulary import Vocabulary
@@ -108,9 +109,9 @@ def test_the_requests_of_a_shard(recipe):
 )
 def test_where_the_engine_runs(recipe, workers, engine, bundle):
     changed = tiny_recipe(captions={"workers": {"min": 2, "max": 8, **workers}, "engine": engine}).captions
-    config = captions.engine_config(changed, "model", shards=5)
+    config = engine_config(changed, "model", shards=5)
     assert config.placement_group_config["bundle_per_worker"] == bundle
     assert config.concurrency == (2, 5)  # no more engines than there is work for
-    assert captions.engine_config(changed, "model", shards=1).concurrency == (1, 1)
+    assert engine_config(changed, "model", shards=1).concurrency == (1, 1)
     on_cpu = "VLLM_CPU_KVCACHE_SPACE" in config.runtime_env["env_vars"]
     assert on_cpu == (bundle["GPU"] == 0)

@@ -1,0 +1,49 @@
+"""The configuration of vLLM in ray.data.llm."""
+
+import os
+
+from ray.data.llm import vLLMEngineProcessorConfig
+
+from t2ipal.recipe import CaptionsRecipe
+
+# CPUs that Ray sets aside for each small step around the engine. With whole ones a machine of 2 cores would
+# wait for ever.
+SMALL_STEP_CPUS = 0.1
+
+
+def engine_config(captions: CaptionsRecipe, model: str, shards: int) -> vLLMEngineProcessorConfig:
+    """Return the configuration of vLLM: on GPUs if the recipe gives its workers some, else on CPUs."""
+    workers = captions.workers
+    parts = captions.engine.get("tensor_parallel_size", 1) * captions.engine.get("pipeline_parallel_size", 1)
+    bundle = {"CPU": workers.cpus / parts}
+    if workers.gpus:
+        bundle["GPU"] = workers.gpus / parts
+    small = {"num_cpus": SMALL_STEP_CPUS, "concurrency": (1, 1)}
+    largest = min(workers.max, shards)
+    return vLLMEngineProcessorConfig(
+        model_source=model,
+        engine_kwargs={"disable_log_stats": True, **captions.engine},
+        placement_group_config={"bundle_per_worker": bundle},
+        concurrency=(min(workers.min, largest), largest),
+        batch_size=captions.batch,
+        should_continue_on_error=True,
+        log_engine_metrics=False,
+        chat_template_stage=small,
+        # The engine does both itself; as stages of their own they would be two more processes that import
+        # torch.
+        tokenize_stage=False,
+        detokenize_stage=False,
+        runtime_env={"env_vars": _environment(on_cpu=not workers.gpus)},
+    )
+
+
+def _environment(on_cpu: bool) -> dict[str, str]:
+    """Return the environment of the engine's processes; what the user has set stays."""
+    defaults = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    if on_cpu:
+        # GiB for keys and values. Left alone, vLLM takes half of the machine's memory.
+        defaults["VLLM_CPU_KVCACHE_SPACE"] = "1"
+        # The worker runs within the engine's process: a third process would import vLLM once more, 20 s on a
+        # slow core.
+        defaults["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    return {name: os.environ.get(name, value) for name, value in defaults.items()}

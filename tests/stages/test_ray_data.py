@@ -1,0 +1,58 @@
+import logging
+
+import pytest
+from ray.data import DataContext
+
+from t2ipal.errors import UserError
+from t2ipal.recipe import Workers
+from t2ipal.stages.ray_data import actor_pool, one_row_each, quiet_ray_data, startup_explained
+
+
+def settings():
+    context = DataContext.get_current()
+    console = [
+        h.level for h in logging.getLogger("ray.data").handlers if isinstance(h, logging.StreamHandler)
+    ]
+    return context.enable_progress_bars, context.execution_no_progress_timeout_s, console
+
+
+def test_ray_data_is_quiet_within_only():
+    before = settings()
+    with quiet_ray_data():
+        bars, timeout, console = settings()
+    assert not bars
+    assert timeout == 3600
+    assert console == [logging.ERROR] * len(console)
+    assert settings() == before != (bars, timeout, console)
+
+
+@pytest.mark.parametrize(("shards", "sizes"), [(1, (1, 1)), (3, (2, 3)), (9, (2, 4))])
+def test_no_more_actors_than_shards(shards, sizes):
+    pool = actor_pool(Workers(min=2, max=4), shards)
+    assert (pool.min_size, pool.max_size) == sizes
+
+
+class Broken:
+    def __init__(self):
+        raise ValueError("no such setting: wings")
+
+    def __call__(self, row):
+        return row
+
+
+def test_a_worker_that_cannot_start_says_why(ray_cluster):
+    rows = one_row_each(["a", "b"]).map(Broken, compute=actor_pool(Workers(), 2), num_cpus=0.5)
+    with (
+        pytest.raises(
+            UserError, match=r"^images: a worker could not start: ValueError: no such setting: wings"
+        ),
+        quiet_ray_data(),
+        startup_explained("images", "images.model"),
+    ):
+        list(rows.iter_rows())
+
+
+def test_a_shard_is_a_block(ray_cluster):
+    rows = one_row_each(["a", "b", "c"])
+    assert rows.num_blocks() == 3
+    assert [row["shard"] for row in rows.iter_rows()] == ["a", "b", "c"]
