@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from diffusers import StableDiffusionPipeline
 
 from t2ipal.picturebook import train_autoencoder, train_clip, train_painter, train_writer, weights
 from t2ipal.picturebook.fit import Progress
@@ -32,7 +33,17 @@ def build_painter(work: Path) -> Progress:
     """Train a CLIP for its text tower and the autoencoder, then the UNet between them; save the pipeline."""
     clip, _ = train_clip.train("tower", train_clip.LONG, work)
     autoencoder, _ = train_autoencoder.train(work)
-    painter, progress = train_painter.train(clip, autoencoder, work)
+    return _paint_and_save(train_painter.untrained(clip, autoencoder), work)
+
+
+def improve_painter(work: Path) -> Progress:
+    """Train the UNet of the pipeline in the repository for another course; save the pipeline."""
+    folder = weights.resolve("picturebook:painter")
+    return _paint_and_save(StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32), work)
+
+
+def _paint_and_save(untrained: StableDiffusionPipeline, work: Path) -> Progress:
+    painter, progress = train_painter.train(untrained, work)
     train_painter.save(painter, weights.FOLDER / "painter")
     return progress
 
@@ -51,13 +62,19 @@ def main() -> None:
         "models", nargs="*", metavar="model", help=f"of {', '.join(BUILDERS)}; all if none is named"
     )
     parser.add_argument(
+        "--improve",
+        action="store_true",
+        help="train the repository's painter further; wants a new work folder",
+    )
+    parser.add_argument(
         "--work", type=Path, default=Path("runs/picturebook"), help="drawn scenes and checkpoints"
     )
     arguments = parser.parse_args()
     if unknown := set(arguments.models) - set(BUILDERS):
         parser.error(f"no such model: {', '.join(sorted(unknown))}")
-    for name, builder in BUILDERS.items():
-        if name in (arguments.models or BUILDERS):
+    builders = {"painter": improve_painter} if arguments.improve else BUILDERS
+    for name, builder in builders.items():
+        if name in (arguments.models or builders):
             progress = builder(arguments.work)
             note = {
                 "steps": progress.step,

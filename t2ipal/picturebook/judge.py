@@ -14,8 +14,8 @@ from t2ipal.picturebook.classes import CLASSES
 from t2ipal.picturebook.drawn import drawn
 from t2ipal.picturebook.fit import Loss, Schedule, device, fit
 
-PHOTOS, WEB = 50_000, 100_000
-SCHEDULE = Schedule(steps=3000, batch=64, lr=2e-3, weight_decay=0.05, warmup=100, save_every=500)
+PHOTOS, WEB = 30_000, 100_000
+SCHEDULE = Schedule(steps=2000, batch=64, lr=2e-3, weight_decay=0.05, warmup=100, save_every=500)
 
 
 def network() -> nn.Sequential:
