@@ -1,7 +1,9 @@
 """The frozen backbone: an open_clip model by name, from a local folder, or the picture world's own."""
 
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import open_clip
@@ -89,13 +91,14 @@ def load_backbone(
     if not (random or is_folder or recipe.pretrained or ":" in name):
         _refuse_random(recipe.model)
     try:
-        model = open_clip.create_model(
-            name,
-            pretrained=None if random else recipe.pretrained,
-            load_weights=not random,
-            require_pretrained=not random,
-        )
-        tokenizer = open_clip.get_tokenizer(name)
+        with _quiet_root_logger():
+            model = open_clip.create_model(
+                name,
+                pretrained=None if random else recipe.pretrained,
+                load_weights=not random,
+                require_pretrained=not random,
+            )
+            tokenizer = open_clip.get_tokenizer(name)
     # open_clip, safetensors and torch report a damaged folder with many unrelated types of exception.
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -105,6 +108,18 @@ def load_backbone(
             "open_clip_config.json, its weights and its tokenizer",
         ) from error
     return Backbone(model.to(device), tokenizer, recipe)
+
+
+@contextmanager
+def _quiet_root_logger() -> Iterator[None]:
+    """Within, only errors are logged: open_clip tells every step of loading on the root logger."""
+    root = logging.getLogger()
+    before = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(before)
 
 
 def _refuse_random(model: str) -> None:

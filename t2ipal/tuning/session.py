@@ -10,6 +10,7 @@ Nothing here knows Ray: it runs in one process, or as every rank of a process gr
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import pyarrow as pa
 import torch
@@ -56,7 +57,13 @@ def run_tuning(recipe: Recipe, store: Store, on_epoch: Callable[[dict[str, float
     accelerator.wait_for_everyone()  # nobody writes before everybody has read
     log = tune(method, data, recipe.tune, recipe.seed, accelerator, save_epoch, start)
     if accelerator.is_main_process:
-        _write_result(store, method, data, classes, log, fingerprint)
+        result = {
+            "fingerprint": fingerprint,
+            "images": len(data),
+            "ranks": accelerator.num_processes,
+            "log": log,
+        }
+        _write_result(store, method, data, classes, result)
     accelerator.wait_for_everyone()
 
 
@@ -106,16 +113,9 @@ def _write_result(
     method: Method,
     data: TuningSet,
     classes: tuple[str, ...],
-    log: list[dict[str, float]],
-    fingerprint: str,
+    result: dict[str, Any],
 ) -> None:
     scores, _ = score(method, data.whole, data.patches)
     thresholds = best_f1_thresholds(scores, data.labels.numpy())
     store.write_bytes(TUNED, save(tuned_parameters(method)))
-    result = {
-        "fingerprint": fingerprint,
-        "images": len(data),
-        "log": log,
-        "thresholds": dict(zip(classes, thresholds.tolist(), strict=True)),
-    }
-    store.write_json(RESULT, result)
+    store.write_json(RESULT, result | {"thresholds": dict(zip(classes, thresholds.tolist(), strict=True))})
