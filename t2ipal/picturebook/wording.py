@@ -56,7 +56,7 @@ def words() -> list[str]:
 
 
 def request_and_caption(rng: np.random.Generator, most: int = 3) -> tuple[tuple[int, ...], str, str]:
-    """Random classes (1 to `most`), the request for them, and a caption naming exactly these in that order."""
+    """Random classes (1 to `most`), the request for them, and a caption naming just these in that order."""
     labels = tuple(int(label) for label in rng.permutation(len(CLASSES))[: rng.integers(1, most + 1)])
     mentions = [Mention(label, str(rng.choice(CLASSES[label].colours))) for label in labels]
     names = join_names([CLASSES[label].name for label in labels])
