@@ -79,7 +79,11 @@ def run(recipe: Recipe, store: Store, stages: list[str], keep_serving: bool) -> 
         if store.exists(evaluate.METRICS):
             say(quality_table(store.read_json(evaluate.METRICS)))
         if serves:
-            deploy(recipe, store, keep_serving)
+            try:
+                deploy(recipe, store, keep_serving)
+            finally:
+                if session.joins:  # a cluster of our own ends with the session
+                    endpoint.stop()
     if not serves and not work:
         say("nothing to do: all of it is complete")
     say(f"run folder {store.uri}")
@@ -91,15 +95,12 @@ def deploy(recipe: Recipe, store: Store, keep_serving: bool) -> None:
     scenes = open_dataset(recipe.evaluate.dataset, recipe.evaluate.split, vocabulary)
     url = endpoint.deploy(recipe, store)
     say(f"endpoint {url}")
-    try:
-        answer = ask(url, scenes.image(0))
-        store.write_json(ANSWER, answer)
-        say(answer_lines(scenes.name(0), [vocabulary.names[i] for i in scenes.labels(0)], answer))
-        if keep_serving:
-            say("serving; stop with Ctrl-C")
-            wait_for_signal()
-    finally:
-        endpoint.stop()
+    answer = ask(url, scenes.image(0))
+    store.write_json(ANSWER, answer)
+    say(answer_lines(scenes.name(0), [vocabulary.names[i] for i in scenes.labels(0)], answer))
+    if keep_serving:
+        say("serving; stop with Ctrl-C")
+        wait_for_signal()
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:

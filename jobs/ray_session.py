@@ -40,6 +40,7 @@ class RaySession:
 
     def __init__(self, recipe: Recipe, offline: bool) -> None:
         self._recipe = recipe
+        self.joins = "RAY_ADDRESS" in os.environ
         self._folder: str | None = None
         self._started = False
         settings = ENVIRONMENT | (OFFLINE if offline else {})
@@ -55,7 +56,7 @@ class RaySession:
             return
         self._started = True
         logging.disable(logging.INFO)  # the libraries' talk in this process; warnings stay
-        if "RAY_ADDRESS" in os.environ:
+        if self.joins:
             self._initialise()
         else:
             # Else Ray replaces the loopback address by that of a network card. It reads this on import.
