@@ -171,7 +171,8 @@ def test_a_killed_driver_loses_and_doubles_nothing(ray_cluster, painter, tmp_pat
     planned = images.pending(recipe, store)
     address = ray.get_runtime_context().gcs_address
     driver = subprocess.Popen(
-        [sys.executable, "-c", RUN_IMAGES, recipe.model_dump_json(), store.uri, address]
+        [sys.executable, "-c", RUN_IMAGES, recipe.model_dump_json(), store.uri, address],
+        start_new_session=True,  # Ray ends the process group of a driver that is gone, which would be ours
     )
     try:
         while len(images.pending(recipe, store)) == len(planned):
