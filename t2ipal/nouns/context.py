@@ -1,0 +1,149 @@
+"""Whether a word in its sentence names a thing that is there.
+
+TaI-DPT tags every word with a trained tagger (arXiv 2211.12739, section 3.2); that needs a download and is ten to a
+hundred times slower. Here a few rules over the nearest words do the part of it that matters for class names. What they
+cannot tell apart: two readings of one noun ("bat", "mouse", "plane") beyond the listed compounds, verbs without a
+telling neighbour ("she likes to, on Sundays, ski"), negation farther than a few words, and whether a thing is there or
+only spoken of ("a photo for a car magazine").
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from t2ipal.nouns import word_lists as words
+from t2ipal.nouns.english import can_be, is_base, is_plural, noun_forms
+
+
+@dataclass(frozen=True)
+class Place:
+    """A word or phrase in a sentence: `tokens[start:end]`. Beyond the ends of a sentence all words are ""."""
+
+    tokens: Sequence[str]
+    start: int
+    end: int
+
+    def before(self, steps: int = 1) -> str:
+        """The word that many steps before the phrase."""
+        return self.tokens[self.start - steps] if self.start >= steps else ""
+
+    def after(self, steps: int = 1) -> str:
+        """The word that many steps after the phrase."""
+        position = self.end + steps - 1
+        return self.tokens[position] if position < len(self.tokens) else ""
+
+    @property
+    def word(self) -> str:
+        """The phrase's last word, which carries its inflection."""
+        return self.tokens[self.end - 1]
+
+
+def is_negated(place: Place) -> bool:
+    """Whether a negator stands right before: "no cars", "without a single car", "no red cars"."""
+    position = place.start - 1
+    if can_be(_at(place, position), "ADJ") and _at(place, position) not in words.NEGATED_BETWEEN:
+        position -= 1
+    while _at(place, position) in words.NEGATED_BETWEEN:
+        position -= 1
+    return _at(place, position) in words.NEGATORS
+
+
+def is_modifier(place: Place, a_thing_follows: bool) -> bool:
+    """Whether a noun only says what the next noun is for: "bus stop", "apple pie", "dog bowl", "baby elephant".
+
+    `a_thing_follows`: the next word is another class's noun. Plurals do not modify ("dogs house" is no compound).
+    """
+    if is_plural(place.word) or place.word in words.PRONOUNS:
+        return False
+    head = place.after()
+    if a_thing_follows:
+        return head not in words.HEADS_WITH_IT
+    if head in words.PLURAL_HEADS_ELSEWHERE:
+        return True
+    return head in words.HEADS_ELSEWHERE or (
+        is_plural(head) and not can_be(head, "VERB") and _singular(head) in words.HEADS_ELSEWHERE
+    )
+
+
+def is_verb(place: Place) -> bool:
+    """Whether a word that can be a verb is one here: "can ski", "to book", "he bottles", "cars park"."""
+    word, before = place.word, place.before()
+    if not can_be(word, "VERB") or before in words.DETERMINERS:
+        return False
+    if is_base(word, "VERB"):
+        return (
+            _after_modal(place)
+            or before in words.SUBJECTS
+            or _plural_subject(before)
+            or _has_object(place)
+            or _addresses(place)
+        )
+    return before in words.SUBJECTS or before in words.PERSONS or _has_object(place)
+
+
+def is_adjective(place: Place) -> bool:
+    """Whether a word that can be an adjective is one here: "orange shirt", "bright orange", "remote village"."""
+    if not can_be(place.word, "ADJ"):
+        return False
+    if place.before() in words.BEFORE_ADJECTIVE and place.before(2) not in words.DETERMINERS:
+        return True
+    return _beside_colour(place) or _before_noun(place)
+
+
+def _at(place: Place, position: int) -> str:
+    return place.tokens[position] if position >= 0 else ""
+
+
+def _singular(plural: str) -> str:
+    return noun_forms(plural)[-1]
+
+
+def _after_modal(place: Place) -> bool:
+    if place.before() == "to":
+        return place.before(2) not in words.PLACE_BEFORE_TO
+    # After an article "can" and "will" are nouns: "a can", "the will".
+    return place.before() in words.MODALS and place.before(2) not in words.DETERMINERS
+
+
+def _plural_subject(word: str) -> bool:
+    """Compounds begin with a singular, so a plural before a bare verb is its subject. Not so "holds bat"."""
+    return is_plural(word) and (word in words.PERSONS or not can_be(word, "VERB")) and word != "sports"
+
+
+def _has_object(place: Place) -> bool:
+    """A noun, then this, then an article: "a boy trains his puppy"."""
+    subject = place.before()
+    return place.after() in words.ARTICLES_AND_OWNERS and (
+        subject in words.PERSONS or (can_be(subject, "NOUN") and not can_be(subject, "VERB"))
+    )
+
+
+def _addresses(place: Place) -> bool:
+    """An order to the reader: "bear with us", "book your flight"."""
+    return place.before() in ("", "please") and (
+        place.after() in ("your", "my", "our")
+        or (place.after() in ("with", "for") and place.after(2) in ("me", "us"))
+    )
+
+
+def _beside_colour(place: Place) -> bool:
+    """Two colours joined by "and" describe one thing: "orange and black cat"."""
+    if place.word not in words.COLOURS:
+        return False
+    joints = ("and", "or", "&")
+    return (place.after() in joints and place.after(2) in words.COLOURS) or (
+        place.before() in joints and place.before(2) in words.COLOURS
+    )
+
+
+def _before_noun(place: Place) -> bool:
+    follower, then = place.after(), place.after(2)
+    if follower in words.AFTER_NOUN or follower in words.PORTIONS or _singular(follower) in words.PORTIONS:
+        return False
+    if can_be(follower, "NOUN"):
+        return not is_plural(follower) or not can_be(follower, "VERB") or not _is_subject(place)
+    return can_be(follower, "ADJ") and can_be(then, "NOUN") and then not in words.AFTER_NOUN
+
+
+def _is_subject(place: Place) -> bool:
+    """ "The orange falls": after an article, an -s form that can be a verb is one more often than a noun."""
+    return place.before() in ("the", "an", "a")
