@@ -38,7 +38,9 @@ class Place:
 
 
 def is_negated(place: Place) -> bool:
-    """Whether a negator stands right before: "no cars", "without a single car", "no red cars"."""
+    """Whether a negator stands right before: "no cars", "without a single car", "no red cars", "no cars or people"."""
+    if place.before() in ("or", "nor") and place.start > 1:
+        return is_negated(Place(place.tokens, place.start - 2, place.start - 1))
     position = place.start - 1
     if can_be(_at(place, position), "ADJ") and _at(place, position) not in words.NEGATED_BETWEEN:
         position -= 1
@@ -57,6 +59,8 @@ def is_modifier(place: Place, a_thing_follows: bool) -> bool:
     head = place.after()
     if a_thing_follows:
         return head not in words.HEADS_WITH_IT
+    if can_be(head, "VERB") and "and" in place.tokens[max(place.start - 3, 0) : place.start]:
+        return False  # the verb of two subjects: "a cat and a dog show their teeth"
     if head in words.PLURAL_HEADS_ELSEWHERE:
         return True
     return head in words.HEADS_ELSEWHERE or (

@@ -69,7 +69,11 @@ class NounMatcher:
             return False
         if match.label in self._doings:
             return not is_negated(place)
-        adjacent = following is not None and following.place.start == place.end
+        adjacent = (
+            following is not None
+            and following.place.start == place.end
+            and following.label not in self._doings  # "a couple dances"
+        )
         if is_negated(place) or (place.end - 1 not in joined and is_modifier(place, adjacent)):
             return False
         return place.end - place.start > 1 or not (is_verb(place) or is_adjective(place))
