@@ -1,16 +1,13 @@
 """Class names, their synonyms, and the classes named in a sentence."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
 from t2ipal.errors import UserError
-from t2ipal.nouns.matcher import NounMatcher
+from t2ipal.nouns.matcher import NounMatcher, tokenise
 from t2ipal.yaml_file import read_yaml
-
-_GAP = re.compile(r"[\s_-]+")
 
 
 @dataclass(frozen=True)
@@ -81,10 +78,10 @@ class Vocabulary:
     def labels(self, sentence: str) -> tuple[int, ...]:
         """Return the classes named in a sentence as things, in increasing order.
 
-        The rule is the noun filter of TaI-DPT (arXiv 2211.12739, section 3.2): whole words, singular or plural,
-        longer names before shorter ones, and a matched word is used up ("teddy bear" is not also a bear). In
-        place of a trained tagger a few rules over the nearest words tell nouns from verbs, adjectives and first
-        parts of compounds; `t2ipal.nouns.context` says what they miss.
+        The rule is the noun filter of TaI-DPT (arXiv 2211.12739, section 3.2): whole words, singular or
+        plural, longer names before shorter ones, and a matched word is used up ("teddy bear" is not also a
+        bear). In place of a trained tagger a few rules over the nearest words tell nouns from verbs,
+        adjectives and first parts of compounds; `t2ipal.nouns.context` says what they miss.
         """
         return self._matcher.labels(sentence)
 
@@ -93,15 +90,16 @@ class Vocabulary:
         return NounMatcher([(name, *words) for name, words in zip(self.names, self.synonyms, strict=True)])
 
 
-def _normal(word: str) -> str:
-    return _GAP.sub(" ", word.strip().lower())
+def _key(word: str) -> tuple[str, ...]:
+    """What two spellings of a word have in common for the matcher: "Hot_dog" and "hot dog" are one."""
+    return tuple(tokenise(word)[0])
 
 
 def _word(value: object) -> str:
     if not isinstance(value, str):
         # YAML reads `yes`, `no`, `on` and numbers as values of their own.
         raise UserError(f"the class name {value!r} is not text", f'put it in quotes: "{value}"')
-    if not value.strip():
+    if not _key(value):
         raise UserError("the vocabulary has an empty name", "remove it or write the class name")
     return value.strip()
 
@@ -115,14 +113,14 @@ def _synonyms(name: object, words: object) -> tuple[str, ...]:
 
 
 def _reject_shared_words(names: tuple[str, ...], synonyms: tuple[tuple[str, ...], ...]) -> None:
-    owner: dict[str, int] = {}
+    owner: dict[tuple[str, ...], int] = {}
     for i, name in enumerate(names):
-        if _normal(name) in owner:
+        if _key(name) in owner:
             raise UserError(f"the class {name!r} is listed twice", "remove one of the two lines")
-        owner[_normal(name)] = i
+        owner[_key(name)] = i
     for i, words in enumerate(synonyms):
         for word in words:
-            other = owner.setdefault(_normal(word), i)
+            other = owner.setdefault(_key(word), i)
             if other != i:
                 raise UserError(
                     f"the word {word!r} stands for two classes: {names[other]!r} and {names[i]!r}",

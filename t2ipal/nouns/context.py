@@ -1,21 +1,20 @@
 """Whether a word in its sentence names a thing that is there.
 
-TaI-DPT tags every word with a trained tagger (arXiv 2211.12739, section 3.2); that needs a download and is ten to a
-hundred times slower. Here a few rules over the nearest words do the part of it that matters for class names. What they
-cannot tell apart: two readings of one noun ("bat", "mouse", "plane") beyond the listed compounds, verbs without a
-telling neighbour ("she likes to, on Sundays, ski"), negation farther than a few words, and whether a thing is there or
-only spoken of ("a photo for a car magazine").
+TaI-DPT tags every word with a trained tagger (arXiv 2211.12739, section 3.2); that needs a download and is
+ten to a hundred times slower. Here a few rules over the nearest words do the part of it that matters for
+class names. What they cannot tell apart: two readings of one noun ("bat", "mouse", "plane") beyond the
+listed compounds, verbs without a telling neighbour ("she likes to, on Sundays, ski"), negation farther than
+a few words, and whether a thing is there or only spoken of ("a photo for a car magazine").
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from t2ipal.nouns import word_lists as words
 from t2ipal.nouns.english import can_be, is_base, is_plural, noun_forms
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A word or phrase in a sentence: `tokens[start:end]`. Beyond the ends of a sentence all words are ""."""
 
     tokens: Sequence[str]
@@ -38,7 +37,7 @@ class Place:
 
 
 def is_negated(place: Place) -> bool:
-    """Whether a negator stands right before: "no cars", "without a single car", "no red cars", "no cars or people"."""
+    """Whether a negator stands right before: "no cars", "without a single car", "no cars or people"."""
     if place.before() in ("or", "nor") and place.start > 1:
         return is_negated(Place(place.tokens, place.start - 2, place.start - 1))
     position = place.start - 1
@@ -50,22 +49,20 @@ def is_negated(place: Place) -> bool:
 
 
 def is_modifier(place: Place, a_thing_follows: bool) -> bool:
-    """Whether a noun only says what the next noun is for: "bus stop", "apple pie", "dog bowl", "baby elephant".
+    """Whether a noun only says what the next noun is for: "bus stop", "apple pie", "baby elephant".
 
-    `a_thing_follows`: the next word is another class's noun. Plurals do not modify ("dogs house" is no compound).
+    `a_thing_follows`: the next word is another class's noun. Plurals do not modify ("dogs house").
     """
     if is_plural(place.word) or place.word in words.PRONOUNS:
         return False
     head = place.after()
     if a_thing_follows:
         return head not in words.HEADS_WITH_IT
-    if can_be(head, "VERB") and "and" in place.tokens[max(place.start - 3, 0) : place.start]:
-        return False  # the verb of two subjects: "a cat and a dog show their teeth"
-    if head in words.PLURAL_HEADS_ELSEWHERE:
-        return True
-    return head in words.HEADS_ELSEWHERE or (
-        is_plural(head) and not can_be(head, "VERB") and _singular(head) in words.HEADS_ELSEWHERE
-    )
+    if can_be(head, "VERB") and _has_plural_verb(place):
+        return False
+    if is_plural(head) and (not can_be(head, "VERB") or place.before() in words.SEVERAL):
+        return _singular(head) in words.HEADS_ELSEWHERE
+    return head in words.HEADS_ELSEWHERE or head in words.PLURAL_HEADS_ELSEWHERE
 
 
 def is_verb(place: Place) -> bool:
@@ -85,7 +82,7 @@ def is_verb(place: Place) -> bool:
 
 
 def is_adjective(place: Place) -> bool:
-    """Whether a word that can be an adjective is one here: "orange shirt", "bright orange", "remote village"."""
+    """Whether a word that can be an adjective is one here: "orange shirt", "bright orange"."""
     if not can_be(place.word, "ADJ"):
         return False
     if place.before() in words.BEFORE_ADJECTIVE and place.before(2) not in words.DETERMINERS:
@@ -99,6 +96,14 @@ def _at(place: Place, position: int) -> str:
 
 def _singular(plural: str) -> str:
     return noun_forms(plural)[-1]
+
+
+def _has_plural_verb(place: Place) -> bool:
+    """ "Two sheep stand", "a cat and a dog stand": no singular, so the next word can be their verb."""
+    return (
+        noun_forms(place.word) == (place.word,)
+        or "and" in place.tokens[max(place.start - 3, 0) : place.start]
+    )
 
 
 def _after_modal(place: Place) -> bool:
@@ -149,5 +154,5 @@ def _before_noun(place: Place) -> bool:
 
 
 def _is_subject(place: Place) -> bool:
-    """ "The orange falls": after an article, an -s form that can be a verb is one more often than a noun."""
+    """ "The orange falls": after an article, a form in -s that can be a verb mostly is one."""
     return place.before() in ("the", "an", "a")

@@ -1,17 +1,20 @@
 """What a dictionary knows about single English words: inflection and possible parts of speech.
 
-The dictionary is LemmInflect's table, made from the NIH SPECIALIST lexicon; it comes with the package, so nothing is
-downloaded. Its neural guesser for unknown words is not used: it takes a millisecond and says "skises".
+The dictionary is LemmInflect's table, made from the NIH SPECIALIST lexicon; it comes with the package, so
+nothing is downloaded. Its neural guesser for unknown words is not used: it takes a millisecond and says
+"skises".
 """
 
-from functools import cache
+from functools import cache, lru_cache
 
 # Plurals that the dictionary lacks.
 _IRREGULAR = {"person": ("people", "persons"), "ox": ("oxen",)}
 _SIBILANTS = ("s", "x", "z", "ch", "sh")
 
 
-@cache
+@lru_cache(
+    maxsize=100_000
+)  # the neighbours of class words in a million captions, and no more memory than that
 def _lemmas(word: str) -> dict[str, tuple[str, ...]]:
     # Imported at first use: reading its tables takes a fraction of a second.
     import lemminflect

@@ -1,9 +1,9 @@
-"""The classes named in a sentence: the noun filter of TaI-DPT (arXiv 2211.12739, section 3.2), made deterministic."""
+"""The classes named in a sentence: TaI-DPT's noun filter (arXiv 2211.12739, section 3.2)."""
 
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from t2ipal.nouns import word_lists
 from t2ipal.nouns.context import Place, is_adjective, is_modifier, is_negated, is_verb
@@ -12,19 +12,19 @@ from t2ipal.nouns.english import can_be, noun_forms
 _TOKEN = re.compile(r"'s\b|[^\W_]+(?:'(?!s\b)[^\W_]+)*|[^\w\s]")
 _JOINT = re.compile(r"(?<=[^\W_])[-_]+(?=[^\W_])")
 _JOINT_MARK = "\u2010"
-_PLAIN = str.maketrans({"\u2018": "'", "\u2019": "'", "\u02bc": "'", "\u2010": "-", "\u2011": "-", "\u00ad": None})
+_PLAIN = str.maketrans(
+    {"\u2018": "'", "\u2019": "'", "\u02bc": "'", "\u2010": "-", "\u2011": "-", "\u00ad": None}
+)
 _NO_CLASS = -1
 _NOTHING_JOINED: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True)
-class _Phrase:
+class _Phrase(NamedTuple):
     tokens: tuple[str, ...]
     label: int
 
 
-@dataclass(frozen=True)
-class _Match:
+class _Match(NamedTuple):
     place: Place
     label: int
 
@@ -33,7 +33,7 @@ class NounMatcher:
     """Finds classes in sentences by their words: longest first, singular or plural, each word used once."""
 
     def __init__(self, words: Sequence[Sequence[str]]) -> None:
-        """`words[i]` are the name and the synonyms of class i. What is written there wins over derived plurals."""
+        """`words[i]` are the name and the synonyms of class i. They win over plurals derived from others."""
         self._phrases: dict[str, tuple[_Phrase, ...]] = _by_first_word(words)
         # A class that is a doing ("running") is meant by the verbs among its words as well.
         self._doings = frozenset(i for i, (name, *_) in enumerate(words) if _is_doing(name))
@@ -80,8 +80,9 @@ class NounMatcher:
 
 
 def tokenise(text: str) -> tuple[list[str], frozenset[int]]:
-    """Split text into lower-case words, possessive endings and signs; and say which words a hyphen joins to the
-    next one.
+    """Split text into lower-case words, possessive endings and signs; and say which are hyphenated.
+
+    The numbers are of the tokens that a hyphen joins to the next: "a hot-dog" gives ["a", "hot", "dog"], {1}.
     """
     text = text.lower()
     if not text.isascii():
@@ -107,7 +108,7 @@ def _by_first_word(words: Sequence[Sequence[str]]) -> dict[str, tuple[_Phrase, .
     owner: dict[tuple[str, ...], int] = {}
     listed = [(tuple(tokenise(word)[0]), i) for i, group in enumerate(words) for word in group]
     others = [(tuple(tokenise(word)[0]), _NO_CLASS) for word in word_lists.OTHER_THINGS]
-    owner.update(listed)
+    owner.update((phrase, i) for phrase, i in listed if phrase)
     for phrase, i in listed + others:
         for form in _forms(phrase):
             owner.setdefault(form, i)
@@ -118,7 +119,7 @@ def _by_first_word(words: Sequence[Sequence[str]]) -> dict[str, tuple[_Phrase, .
 
 
 def _forms(phrase: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Singular and plural. The word that changes is the last one, or the one before "of": "glasses of wine"."""
+    """Singular and plural. The last word changes, or the one before "of": "glasses of wine"."""
     if not phrase:
         return
     head = phrase.index("of") - 1 if "of" in phrase[1:] else len(phrase) - 1
