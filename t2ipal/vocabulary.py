@@ -78,10 +78,10 @@ class Vocabulary:
     def labels(self, sentence: str) -> tuple[int, ...]:
         """Return the classes named in a sentence as things, in increasing order.
 
-        The rule is the noun filter of TaI-DPT (arXiv 2211.12739, section 3.2): whole words, singular or
-        plural, longer names before shorter ones, and a matched word is used up ("teddy bear" is not also a
-        bear). In place of a trained tagger a few rules over the nearest words tell nouns from verbs,
-        adjectives and first parts of compounds; `t2ipal.nouns.context` says what they miss.
+        The rule is the noun filter of TaI-DPT (arXiv 2211.12739): whole words, singular or plural, longer
+        names before shorter ones, and a matched word is used up ("teddy bear" is not also a bear). In place
+        of a trained tagger a few rules over the nearest words tell nouns from verbs, adjectives and first
+        parts of compounds; `t2ipal.nouns.context` says what they miss.
         """
         return self._matcher.labels(sentence)
 

@@ -1,10 +1,10 @@
 """Whether a word in its sentence names a thing that is there.
 
-TaI-DPT tags every word with a trained tagger (arXiv 2211.12739, section 3.2); that needs a download and is
-ten to a hundred times slower. Here a few rules over the nearest words do the part of it that matters for
-class names. What they cannot tell apart: two readings of one noun ("bat", "mouse", "plane") beyond the
-listed compounds, verbs without a telling neighbour ("she likes to, on Sundays, ski"), negation farther than
-a few words, and whether a thing is there or only spoken of ("a photo for a car magazine").
+TaI-DPT tags every word with a trained tagger (arXiv 2211.12739); that needs a download. Here a few rules
+over the nearest words do the part of it that matters for class names. What they cannot tell apart: two
+readings of one noun ("bat", "mouse", "plane") beyond the listed compounds, verbs without a telling
+neighbour ("she likes to, on Sundays, ski"), negation farther than a few words, and whether a thing is there
+or only spoken of ("a photo for a car magazine").
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The classes named in a sentence: TaI-DPT's noun filter (arXiv 2211.12739, section 3.2)."""
+"""The classes named in a sentence: TaI-DPT's noun filter (arXiv 2211.12739)."""
 
 import re
 import unicodedata

@@ -16,6 +16,7 @@ def place(sentence):
         "people can SKI here",
         "they want to SKI here",
         "he BOTTLES beer",
+        "they SKI downhill",
         "two men SKI downhill",
         "a man SKIS downhill",
         "cars TRAIN drivers",
