@@ -68,16 +68,10 @@ def is_modifier(place: Place, a_thing_follows: bool) -> bool:
 def is_verb(place: Place) -> bool:
     """Whether a word that can be a verb is one here: "can ski", "to book", "he bottles", "cars park"."""
     word, before = place.word, place.before()
-    if not can_be(word, "VERB") or before in words.DETERMINERS:
+    if not can_be(word, "VERB"):
         return False
     if is_base(word, "VERB"):
-        return (
-            _after_modal(place)
-            or before in words.SUBJECTS
-            or _plural_subject(before)
-            or _has_object(place)
-            or _addresses(place)
-        )
+        return _after_modal(place) or before in words.SUBJECTS or _plural_subject(before) or _addresses(place)
     return before in words.SUBJECTS or before in words.PERSONS or _has_object(place)
 
 
@@ -115,7 +109,7 @@ def _after_modal(place: Place) -> bool:
 
 def _plural_subject(word: str) -> bool:
     """Compounds begin with a singular, so a plural before a bare verb is its subject. Not so "holds bat"."""
-    return is_plural(word) and (word in words.PERSONS or not can_be(word, "VERB")) and word != "sports"
+    return is_plural(word) and (word in words.PERSONS or not can_be(word, "VERB"))
 
 
 def _has_object(place: Place) -> bool:

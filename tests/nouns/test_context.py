@@ -72,6 +72,8 @@ def test_adjectives(sentence):
         "an ORANGE on a plate",
         "ORANGE slices",
         "an ORANGE falls",
+        "an ORANGE cut in half",
+        "a bright ORANGE",
         "an ORANGE and a banana",
         "in an ORANGE",
         "a BOAT shed",
