@@ -48,7 +48,6 @@ class NounMatcher:
             if self._is_there(match, following, joined):
                 found.add(match.label)
                 following = match
-        found.discard(_NO_CLASS)
         return tuple(sorted(found))
 
     def _matches(self, tokens: list[str], joined: frozenset[int]) -> Iterator[_Match]:
