@@ -1,28 +1,13 @@
 """Class names, their synonyms, and the classes named in a sentence."""
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
 from t2ipal.errors import UserError
+from t2ipal.nouns.matcher import NounMatcher, tokenise
 from t2ipal.yaml_file import read_yaml
-
-# Nouns whose plural no rule below gives. Compounds (snowman, toothbrush) go by their last word or its ending.
-_IRREGULAR = {
-    "child": ("children",),
-    "foot": ("feet",),
-    "goose": ("geese",),
-    "man": ("men",),
-    "mouse": ("mice",),
-    "ox": ("oxen",),
-    "person": ("people", "persons"),
-    "tooth": ("teeth",),
-    "woman": ("women",),
-}
-_SIBILANTS = ("s", "x", "z", "ch", "sh")
-_GAP = re.compile(r"[\s_-]+")
 
 
 @dataclass(frozen=True)
@@ -91,43 +76,30 @@ class Vocabulary:
         return {name: list(words) for name, words in zip(self.names, self.synonyms, strict=True)}
 
     def labels(self, sentence: str) -> tuple[int, ...]:
-        """Return the classes named in a sentence, in increasing order.
+        """Return the classes named in a sentence as things, in increasing order.
 
-        The rule is the noun filter of TaI-DPT (arXiv 2211.12739): lower-case, whole words, singular or
-        plural, longer names before shorter ones, and a matched word is used up ("teddy bear" is not also a
-        bear). Unlike there, words are not tagged by part of speech. A hyphenated word ("cat-like") is a word
-        of its own.
+        The rule is the noun filter of TaI-DPT (arXiv 2211.12739): whole words, singular or plural, longer
+        names before shorter ones, and a matched word is used up ("teddy bear" is not also a bear). In place
+        of a trained tagger a few rules over the nearest words tell nouns from verbs, adjectives and first
+        parts of compounds; `t2ipal.nouns.context` says what they miss.
         """
-        found = {self._forms[_normal(match.group())] for match in self._pattern.finditer(sentence.lower())}
-        return tuple(sorted(found))
+        return self._matcher.labels(sentence)
 
     @cached_property
-    def _forms(self) -> dict[str, int]:
-        """Every written form, singular and plural, with its class. Exact words win over derived plurals."""
-        words = [(_normal(word), i) for i in range(len(self)) for word in (self.names[i], *self.synonyms[i])]
-        forms = dict(words)
-        for word, i in words:
-            for plural in _plurals(word):
-                forms.setdefault(plural, i)
-        return forms
-
-    @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        # Alternatives are tried in order, so the longest form at a place wins and its words are consumed.
-        longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
-        alternatives = "|".join(r"[\s_-]+".join(map(re.escape, form.split(" "))) for form in longest_first)
-        return re.compile(rf"(?<![\w-])(?:{alternatives})(?![\w-])")
+    def _matcher(self) -> NounMatcher:
+        return NounMatcher([(name, *words) for name, words in zip(self.names, self.synonyms, strict=True)])
 
 
-def _normal(word: str) -> str:
-    return _GAP.sub(" ", word.strip().lower())
+def _key(word: str) -> tuple[str, ...]:
+    """What two spellings of a word have in common for the matcher: "Hot_dog" and "hot dog" are one."""
+    return tuple(tokenise(word)[0])
 
 
 def _word(value: object) -> str:
     if not isinstance(value, str):
         # YAML reads `yes`, `no`, `on` and numbers as values of their own.
         raise UserError(f"the class name {value!r} is not text", f'put it in quotes: "{value}"')
-    if not value.strip():
+    if not _key(value):
         raise UserError("the vocabulary has an empty name", "remove it or write the class name")
     return value.strip()
 
@@ -141,43 +113,16 @@ def _synonyms(name: object, words: object) -> tuple[str, ...]:
 
 
 def _reject_shared_words(names: tuple[str, ...], synonyms: tuple[tuple[str, ...], ...]) -> None:
-    owner: dict[str, int] = {}
+    owner: dict[tuple[str, ...], int] = {}
     for i, name in enumerate(names):
-        if _normal(name) in owner:
+        if _key(name) in owner:
             raise UserError(f"the class {name!r} is listed twice", "remove one of the two lines")
-        owner[_normal(name)] = i
+        owner[_key(name)] = i
     for i, words in enumerate(synonyms):
         for word in words:
-            other = owner.setdefault(_normal(word), i)
+            other = owner.setdefault(_key(word), i)
             if other != i:
                 raise UserError(
                     f"the word {word!r} stands for two classes: {names[other]!r} and {names[i]!r}",
                     "keep it with one of them",
                 )
-
-
-def _plurals(word: str) -> Iterator[str]:
-    """Yield the plural forms of an English noun; of a compound, those of its last word."""
-    head, _, last = word.rpartition(" ")
-    lead = f"{head} " if head else ""
-    for plural in _plurals_of_one(last):
-        yield lead + plural
-
-
-def _plurals_of_one(word: str) -> Iterator[str]:
-    if word in _IRREGULAR:
-        yield from _IRREGULAR[word]
-    elif word.endswith("man"):
-        yield from (word[:-3] + "men", word + "s")
-    elif word.endswith("y") and word[-2:-1] not in "aeiou":
-        yield word[:-1] + "ies"
-    elif word.endswith(_SIBILANTS):
-        yield word + "es"
-    elif word.endswith("fe"):
-        yield from (word[:-2] + "ves", word + "s")
-    elif word.endswith(("lf", "af")):
-        yield from (word[:-1] + "ves", word + "s")
-    elif word.endswith("o"):
-        yield from (word + "s", word + "es")
-    else:
-        yield word + "s"

@@ -55,7 +55,10 @@ def test_names_with_signs_of_regular_expressions():
 
 
 def test_survives_pickling_and_mapping():
-    assert pickle.loads(pickle.dumps(VOCABULARY)) == VOCABULARY
+    assert VOCABULARY.labels("a dog") == (VOCABULARY.index("dog"),)  # the matcher is there and goes along
+    copy = pickle.loads(pickle.dumps(VOCABULARY))
+    assert copy == VOCABULARY
+    assert copy.labels("a dog") == VOCABULARY.labels("a dog")
     assert Vocabulary.load(VOCABULARY.mapping()) == VOCABULARY
 
 
@@ -82,7 +85,9 @@ def test_reads_a_yaml_file(tmp_path, text, names):
         (None, "None"),
         (["cat", "Cat"], "listed twice"),
         (["hot dog", "hot_dog"], "listed twice"),
+        (["catcher's mitt", "catcher\u2019s mitt"], "listed twice"),
         (["cat", " "], "empty name"),
+        (["cat", "_"], "empty name"),
         ({"cat": ["pet"], "dog": ["pet"]}, "'pet' stands for two classes: 'cat' and 'dog'"),
         ({"cat": ["dog"], "dog": []}, "'dog' stands for two classes"),
         (["cat", True], "True is not text"),

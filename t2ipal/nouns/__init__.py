@@ -1,0 +1,1 @@
+"""Class names found in sentences."""
