@@ -21,6 +21,7 @@ from jobs.ray_session import RaySession
 from serve import deploy as endpoint
 from t2ipal.evaluation.datasets import open_dataset
 from t2ipal.recipe import Recipe, load_recipe
+from t2ipal.run_files import METRICS
 from t2ipal.stages import bundle, captions, evaluate, features, images, tune
 from t2ipal.store import Store
 from t2ipal.vocabulary import Vocabulary
@@ -76,8 +77,8 @@ def run(recipe: Recipe, store: Store, stages: list[str], keep_serving: bool) -> 
         for name, stage in STAGES.items():
             if name in stages:
                 say(stage_line(stage.run(recipe, store)))
-        if store.exists(evaluate.METRICS):
-            say(quality_table(store.read_json(evaluate.METRICS)))
+        if store.exists(METRICS):
+            say(quality_table(store.read_json(METRICS)))
         if serves:
             try:
                 deploy(recipe, store, keep_serving)
