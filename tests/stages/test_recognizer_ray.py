@@ -41,6 +41,14 @@ def test_two_workers_tune_what_one_process_does(ray_cluster, pools):
         assert (value - by_itself[name]).abs().max() < 1e-3
 
 
+def test_a_worker_that_cannot_start_is_explained(ray_cluster, tmp_path):
+    recipe, store = finished_images(tmp_path)
+    backbone = recipe.backbone.model_copy(update={"model": "RN50", "pretrained": "openaii"})
+    broken = recipe.model_copy(update={"backbone": backbone})
+    with pytest.raises(UserError, match=r"features: a worker could not start: .*RN50.*\n.*backbone"):
+        features.run(broken, store)
+
+
 def test_a_damaged_backbone_is_reported_by_name(ray_cluster, tmp_path):
     recipe, store = finished_images(tmp_path)
     (tmp_path / "clip").mkdir()
