@@ -22,7 +22,7 @@ import psutil
 from t2ipal.captions.collect import caption_id
 from t2ipal.captions.plan import CaptionPlan
 from t2ipal.evaluation.shards import open_test_set
-from t2ipal.recipe import load_recipe
+from t2ipal.recipe import Recipe, load_recipe
 from t2ipal.run_files import BUNDLE, BUNDLE_PARAMETERS, CARD, METRICS, PROGRESS, RESULT
 from t2ipal.stages.images import image_id
 from t2ipal.store import Store
@@ -58,7 +58,7 @@ def main(reference: str = "runs/offline") -> int:
         print(done.stdout + done.stderr)
         again = [path for path, written in kept.items() if path.stat().st_mtime_ns != written]
         print(f"exit status {done.returncode}; committed files written again: {len(again)} of {len(kept)}")
-        same = _compare(_open(reference), _open(str(run)))
+        same = compare(load_recipe(OFFLINE), _open(reference), _open(str(run)))
     return int(done.returncode != 0 or bool(again) or not same)
 
 
@@ -100,9 +100,9 @@ def _open(run: str) -> Store:
     return store
 
 
-def _compare(whole: Store, killed: Store) -> bool:
+def compare(recipe: Recipe, whole: Store, killed: Store) -> bool:
     """Print what the two runs share; return whether no row is lost or doubled and paintings are the same."""
-    sound = all([_complete(store, name) for store, name in ((whole, "left alone"), (killed, "killed"))])
+    sound = [_complete(recipe, store, name) for store, name in ((whole, "left alone"), (killed, "killed"))]
     first, second = (_column(store, "captions", "caption_id", "text") for store in (whole, killed))
     equal = {key for key, text in first.items() if second.get(key) == text}
     print(f"captions: {len(first)} and {len(second)}, {len(equal)} of them the same")
@@ -110,34 +110,27 @@ def _compare(whole: Store, killed: Store) -> bool:
     comparable = [key for key in before if key.rpartition("-")[0] in equal]
     differ = [key for key in comparable if before[key] != after.get(key)]
     print(f"images of the same captions: {len(comparable)}, with other pixels: {len(differ)}")
-    return sound and bool(comparable) and not differ
+    return all(sound) and bool(comparable) and not differ
 
 
-def _complete(store: Store, name: str) -> bool:
+def _complete(recipe: Recipe, store: Store, name: str) -> bool:
     """Print and return whether every table has each of its rows once, in the plan's order."""
-    recipe = load_recipe(OFFLINE)
-    plan = CaptionPlan.of(recipe)
-    possible = [caption_id(row) for row in range(plan.count)]
-    written = _ids(store, "captions")
-    # The plan has every caption that was asked for; the manifests say how many were accepted.
-    accepted = sum(manifest.extra["kept"] for manifest in store.shards("captions").done().values())
-    right = {
-        "captions": len(written) == accepted and written == sorted(set(written) & set(possible)),
-    }
-    painted = [image_id(caption, k) for caption in written for k in range(recipe.images.per_caption)]
+    plan, test = CaptionPlan.of(recipe), open_test_set(recipe)
+    captions = _ids(store, "captions")
+    planned = {caption_id(row) for row in range(plan.count)}  # some of which no answer was accepted for
     kept = [row["image_id"] for row in _rows(store, "images", ["image_id", "kept"]) if row["kept"]]
-    tested = open_test_set(recipe)
-    names = [tested.name(i) for i in range(len(tested))] if tested is not None else []
-    for table, expected in (
-        ("images", painted),
-        ("features", kept),
-        ("caption_features", written),
-        ("test_features", names),
-    ):
-        right[table] = _ids(store, table) == expected
-    wrong = [table for table, good in right.items() if not good]
-    print(f"{name}: {len(written)} captions; tables with lost, doubled or foreign rows: {wrong or 'none'}")
-    return not wrong
+    expected = {
+        "captions": sorted(set(captions) & planned),
+        "images": [image_id(each, k) for each in captions for k in range(recipe.images.per_caption)],
+        "features": kept,
+        "caption_features": captions,
+        "test_features": [test.name(i) for i in range(len(test))] if test is not None else [],
+    }
+    wrong = [table for table, ids in expected.items() if _ids(store, table) != ids]
+    missing = store.shards("captions").missing(plan.shards())
+    print(f"{name}: {len(captions)} captions, {len(missing)} shards of them missing")
+    print(f"  tables with lost, doubled or foreign rows: {', '.join(wrong) or 'none'}")
+    return not wrong and not missing
 
 
 def _ids(store: Store, table: str) -> list[str]:
