@@ -17,10 +17,14 @@ from types import ModuleType
 from jobs.checks import check_endpoint, check_models, check_order, check_run_uri, models_are_local
 from jobs.client import ask, wait_for_signal
 from jobs.console import answer_lines, print_error, quality_table, say, stage_line, user_error
+from jobs.example import example
+from jobs.preflight import check_backbone_name, check_paths
 from jobs.ray_session import RaySession
 from serve import deploy as endpoint
-from t2ipal.evaluation.datasets import open_dataset
+from t2ipal.lease import Lease
+from t2ipal.model_identity import check_models_unchanged
 from t2ipal.recipe import Recipe, load_recipe
+from t2ipal.run_files import METRICS
 from t2ipal.stages import bundle, captions, evaluate, features, images, tune
 from t2ipal.store import Store
 from t2ipal.vocabulary import Vocabulary
@@ -36,7 +40,7 @@ STAGES: dict[str, ModuleType] = {
     "bundle": bundle,  # the recognizer as a folder of its own
 }
 DEPLOY = "deploy"  # the bundle behind HTTP: Ray Serve
-ANSWER = "deploy/answer.json"  # what the endpoint said about the first test image
+ANSWER = "deploy/answer.json"  # what the endpoint said about one image
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -46,9 +50,12 @@ def main(argv: list[str] | None = None) -> int:
         recipe = load_recipe(arguments.recipe)
         uri = arguments.run or recipe.run
         check_run_uri(uri)
+        check_paths(recipe)
         store = Store.open(uri)
-        store.claim(recipe)
-        run(recipe, store, arguments.stages, arguments.serve)
+        with Lease(store) as lease:
+            store.claim(recipe)
+            check_models_unchanged(recipe, store)
+            run(recipe, store, arguments.stages, arguments.serve, lease)
     except KeyboardInterrupt:
         say("stopped; the same command goes on from here")
         return 130
@@ -60,24 +67,25 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def run(recipe: Recipe, store: Store, stages: list[str], keep_serving: bool) -> None:
+def run(recipe: Recipe, store: Store, stages: list[str], keep_serving: bool, lease: Lease) -> None:
     """Complete the stages asked for, in order, and say how it went."""
     say(f"run {store.uri}, recipe {recipe.name}")
-    missing = {name: stage.pending(recipe, store) for name, stage in STAGES.items()}
+    missing = _missing(recipe, store, stages)
     check_order(stages, missing)
     work = {name: shards for name, shards in missing.items() if shards and name in stages}
     check_models(recipe, work)
+    check_backbone_name(recipe, work)
     serves = DEPLOY in stages and bool(keep_serving or work or not store.exists(ANSWER))
     if serves:
         check_endpoint(recipe)
     with RaySession(recipe, offline=models_are_local(recipe)) as session:
         if serves or work:
             session.start()
-        for name, stage in STAGES.items():
-            if name in stages:
-                say(stage_line(stage.run(recipe, store)))
-        if store.exists(evaluate.METRICS):
-            say(quality_table(store.read_json(evaluate.METRICS)))
+        for name in (name for name in STAGES if name in stages):
+            lease.check()
+            _complete(name, recipe, store)
+        if store.exists(METRICS):
+            say(quality_table(store.read_json(METRICS)))
         if serves:
             try:
                 deploy(recipe, store, keep_serving)
@@ -89,15 +97,32 @@ def run(recipe: Recipe, store: Store, stages: list[str], keep_serving: bool) -> 
     say(f"run folder {store.uri}")
 
 
+def _missing(recipe: Recipe, store: Store, stages: list[str]) -> dict[str, list[str]]:
+    """Return the missing shards of the stages asked for and of those before them.
+
+    The later ones may need what is not there yet, as the test set from the stage features on.
+    """
+    every = [*STAGES, DEPLOY]
+    last = max(every.index(name) for name in stages)
+    return {name: STAGES[name].pending(recipe, store) for name in every[: last + 1] if name in STAGES}
+
+
+def _complete(name: str, recipe: Recipe, store: Store) -> None:
+    if name == evaluate.STAGE and recipe.evaluate.dataset is None:
+        say("evaluate  nothing is measured: evaluate.dataset is null")
+    else:
+        say(stage_line(STAGES[name].run(recipe, store)))
+
+
 def deploy(recipe: Recipe, store: Store, keep_serving: bool) -> None:
-    """Put the bundle behind HTTP, ask it about the first test image, and show its answer."""
-    vocabulary = Vocabulary.load(recipe.vocabulary)
-    scenes = open_dataset(recipe.evaluate.dataset, recipe.evaluate.split, vocabulary)
+    """Put the bundle behind HTTP, ask it about an image, and show its answer."""
+    names = Vocabulary.load(recipe.vocabulary).names
+    shown = example(recipe, store)
     url = endpoint.deploy(recipe, store)
     say(f"endpoint {url}")
-    answer = ask(url, scenes.image(0))
+    answer = ask(url, shown.image)
     store.write_json(ANSWER, answer)
-    say(answer_lines(scenes.name(0), [vocabulary.names[i] for i in scenes.labels(0)], answer))
+    say(answer_lines(shown.name, [names[i] for i in shown.labels], answer))
     if keep_serving:
         say("serving; stop with Ctrl-C")
         wait_for_signal()

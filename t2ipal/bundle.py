@@ -22,10 +22,12 @@ from t2ipal.errors import UserError
 from t2ipal.evaluation.localisation import Where, locate
 from t2ipal.methods import Images, Method, T2IPal
 from t2ipal.recipe import BackboneRecipe, Recipe, TuneRecipe
+from t2ipal.run_files import BUNDLE, METRICS
+from t2ipal.run_files import BUNDLE_CARD as CARD
+from t2ipal.run_files import BUNDLE_PARAMETERS as PARAMETERS
 from t2ipal.store import Store
 from t2ipal.vocabulary import Vocabulary
 
-CARD, PARAMETERS = "recognizer.json", "recognizer.safetensors"
 PACKAGES = ("torch", "open_clip_torch", "transformers", "accelerate")  # whose versions a bundle records
 
 
@@ -41,7 +43,7 @@ class Card(BaseModel):
     backbone: BackboneRecipe
     preprocessing: dict[str, Any]  # as the backbone resizes and normalises; for readers, the backbone decides
     thresholds: dict[str, float]  # class -> score above which it is reported
-    quality: dict[str, Any]  # the figures of evaluation/metrics.json for this recognizer
+    quality: dict[str, Any]  # its figures of evaluation/metrics.json; empty without a test set
     provenance: dict[str, Any]
 
 
@@ -100,10 +102,13 @@ class Recognizer:
         )
 
 
-def save_bundle(store: Store, recipe: Recipe, parameters: bytes, thresholds: dict[str, float]) -> Card:
-    """Write the bundle of a run's tuned `parameters` (a safetensors file); its card last."""
-    metrics = store.read_json("evaluation/metrics.json")
-    quality = {key: metrics[key] for key in ("dataset", "split", "images")}
+def save_bundle(
+    store: Store, recipe: Recipe, parameters: bytes, thresholds: dict[str, float], data: str = ""
+) -> Card:
+    """Write the bundle of a run's tuned `parameters` (a safetensors file); its card last.
+
+    `data` identifies what they were made from.
+    """
     card = Card(
         name=recipe.name,
         classes=Vocabulary.load(recipe.vocabulary).mapping(),
@@ -111,18 +116,28 @@ def save_bundle(store: Store, recipe: Recipe, parameters: bytes, thresholds: dic
         backbone=recipe.backbone,
         preprocessing=load_backbone(recipe.backbone).preprocess.config,
         thresholds=thresholds,
-        quality=quality | metrics["methods"].get(recipe.tune.method, {}),
+        quality=_quality(store, recipe),
         provenance={
             "recipe": recipe.fingerprint("bundle"),
+            "data": data,
             "seed": recipe.seed,
             "captions": recipe.captions.model,
             "images": recipe.images.model,
             "versions": {name: version(name) for name in PACKAGES},
         },
     )
-    store.write_bytes(f"bundle/{PARAMETERS}", parameters)
-    store.write_json(f"bundle/{CARD}", card.model_dump(mode="json"))
+    store.write_bytes(f"{BUNDLE}/{PARAMETERS}", parameters)
+    store.write_json(f"{BUNDLE}/{CARD}", card.model_dump(mode="json"))
     return card
+
+
+def _quality(store: Store, recipe: Recipe) -> dict[str, Any]:
+    if recipe.evaluate.dataset is None:
+        return {}
+    metrics = store.read_json(METRICS)
+    about = {key: metrics[key] for key in ("dataset", "split", "images")}
+    figures: dict[str, Any] = metrics["methods"].get(recipe.tune.method, {})
+    return about | figures
 
 
 def _read(uri: str, name: str) -> bytes:

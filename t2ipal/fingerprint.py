@@ -1,6 +1,6 @@
 """Which settings of a recipe determine which stage's output, and a hash of them.
 
-Works on a recipe's plain data (`Recipe.model_dump(mode="json")`), so that the data of an earlier run can be
+Works on a recipe's plain data (`Recipe.settings()`), so that the data of an earlier run can be
 compared too.
 """
 

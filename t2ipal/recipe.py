@@ -1,16 +1,25 @@
 """The typed description of one run: YAML in, frozen classes out, unknown keys rejected.
 
-A field is required where no value suits every run. Paths within a recipe (`./models/x`, `../x`, `/x`) are
+A field is required where no value suits every run. Paths within a recipe (`./models/x`, `../x`, `~/x`) are
 relative to the recipe's own file; `run` is a URI or a path relative to where the job is started.
 """
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from t2ipal.errors import UserError
 from t2ipal.fingerprint import differences, fingerprints
+from t2ipal.recipe_paths import Written, absolute, as_written, resolve_paths
 from t2ipal.validation import describe
 from t2ipal.vocabulary import Vocabulary
 from t2ipal.yaml_file import read_yaml
@@ -140,9 +149,13 @@ class TuneRecipe(Section):
 class EvaluateRecipe(Section):
     """What the recognizers are measured on."""
 
-    dataset: str = "picturebook"  # or a folder of images
+    # "picturebook", or a folder of images with a file of labels; null: nothing is measured.
+    dataset: str | None = "picturebook"
     split: str = "test"
-    methods: tuple[Literal["zero_shot", "t2i_pal"], ...] = ("zero_shot", "t2i_pal")
+    methods: Annotated[tuple[Literal["zero_shot", "t2i_pal"], ...], Field(min_length=1)] = (
+        "zero_shot",
+        "t2i_pal",
+    )
     # Sentence of a class for zero_shot; the class name takes the place of {}.
     template: Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$")] = "a photo of a {}"
 
@@ -212,18 +225,27 @@ class Recipe(Section):
     evaluate: EvaluateRecipe = EvaluateRecipe()
     serve: ServeRecipe = ServeRecipe()
     ray: RayRecipe = RayRecipe()
+    _written: dict[str, Written] = PrivateAttr(default_factory=dict)
+
+    def relative_paths(self) -> dict[str, Written]:
+        """Return the paths, by dotted key, that the recipe's file has relative to itself or to a home."""
+        return dict(self._written)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the recipe as plain data, with paths as they were written: the same in any folder."""
+        return as_written(self.model_dump(mode="json"), self._written)
 
     def fingerprints(self) -> dict[str, str]:
         """Return the fingerprint of every stage's output."""
-        return fingerprints(self.model_dump(mode="json"))
+        return fingerprints(self.settings())
 
     def fingerprint(self, stage: str) -> str:
         """Return a hash of the settings, upstream ones included, that determine the stage's output."""
         return self.fingerprints()[stage]
 
     def differences(self, other: dict[str, Any]) -> list[str]:
-        """Return the dotted keys that change outputs and differ from another recipe's plain data."""
-        return differences(self.model_dump(mode="json"), other)
+        """Return the dotted keys that change outputs and differ from another recipe's settings."""
+        return differences(self.settings(), other)
 
 
 def load_recipe(path: str | Path) -> Recipe:
@@ -234,30 +256,19 @@ def load_recipe(path: str | Path) -> Recipe:
             f"the recipe {str(path)!r} is not a mapping of keys to values", "see jobs/recipes/offline.yaml"
         )
     folder = Path(path).resolve().parent
-    for section, key in _PATHS:
-        _make_absolute(data.get(section), key, folder)
+    written = resolve_paths(data, folder)
     spec = data.get("vocabulary")
     if spec not in (None, "picturebook"):
         # The classes themselves become part of the recipe, so that workers need no file and a change is
         # noticed.
-        data["vocabulary"] = Vocabulary.load(str(folder / spec) if isinstance(spec, str) else spec).mapping()
+        spec = absolute(spec, folder) if isinstance(spec, str) else spec
+        data["vocabulary"] = Vocabulary.load(spec).mapping()
     try:
-        return Recipe.model_validate(data)
+        recipe = Recipe.model_validate(data)
     except ValidationError as error:
         problems = "\n  ".join(describe(error, Recipe))
         raise UserError(
             f"the recipe {str(path)!r} is not valid:\n  {problems}", "correct it and start again"
         ) from error
-
-
-# Where a recipe may name a folder of this machine.
-_PATHS = (("captions", "model"), ("images", "model"), ("backbone", "model"), ("evaluate", "dataset"))
-
-
-def _make_absolute(section: Any, key: str, folder: Path) -> None:
-    """Resolve a value that is written as a path; other values are names (of a hub, or of a model of
-    open_clip).
-    """
-    value = section.get(key) if isinstance(section, dict) else None
-    if isinstance(value, str) and value.startswith(("./", "../", "~")):
-        section[key] = str((folder / Path(value).expanduser()).resolve())
+    recipe._written = written
+    return recipe

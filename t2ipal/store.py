@@ -9,39 +9,23 @@ redone. Readers of Parquet folders pass over `_manifests`, so `<run>/<stage>` ca
 tool.
 """
 
-import hashlib
-import io
 import json
 import os
 import uuid
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pyarrow import fs
 
 from t2ipal.errors import UserError
+from t2ipal.shards import Shards
 
 if TYPE_CHECKING:
     from t2ipal.recipe import Recipe
 
 RUN_FILE = "run.json"
-_MANIFEST_READERS = 16  # on an object store every manifest costs a round trip
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What is known of a finished shard; `sha256` is of the Parquet file, `extra` is the stage's own."""
-
-    rows: int
-    bytes: int
-    sha256: str
-    fingerprint: str
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,6 +92,10 @@ class Store:
             with self.filesystem.open_output_stream(path) as stream:
                 stream.write(data)
 
+    def delete(self, name: str) -> None:
+        """Remove a file; FileNotFoundError if there is none."""
+        self.filesystem.delete_file(self.path(name))
+
     def read_json(self, name: str) -> Any:
         """Return a JSON file's content; FileNotFoundError if there is none."""
         return json.loads(self.read_bytes(name))
@@ -126,7 +114,7 @@ class Store:
         if self.exists(RUN_FILE):
             self._check_claim(recipe, fingerprints)
         else:
-            content = {"stages": fingerprints, "recipe": recipe.model_dump(mode="json")}
+            content = {"stages": fingerprints, "recipe": recipe.settings()}
             self.write_json(RUN_FILE, content)
         self.fingerprints.update(fingerprints)
 
@@ -148,85 +136,9 @@ class Store:
                 remedy,
             )
 
-    def shards(self, stage: str) -> "Shards":
+    def shards(self, stage: str) -> Shards:
         """Return the handle of a stage's table."""
         return Shards(store=self, stage=stage, fingerprint=self.fingerprints.get(stage, ""))
-
-
-@dataclass(frozen=True)
-class Shards:
-    """The table of one stage, in shards with deterministic names. Small and picklable: workers get a copy."""
-
-    store: Store
-    stage: str
-    fingerprint: str
-
-    def done(self) -> dict[str, Manifest]:
-        """Return the finished shards by name, in name order.
-
-        A shard whose Parquet file is gone, or not of the size that its manifest states, is not finished; nor
-        is one that was written under another recipe.
-        """
-        sizes = self._sizes(self.stage, ".parquet")
-        names = sorted(set(self._sizes(f"{self.stage}/_manifests", ".json")) & set(sizes))
-        with ThreadPoolExecutor(_MANIFEST_READERS) as pool:
-            manifests = zip(names, pool.map(self._manifest, names), strict=True)
-        return {
-            name: m
-            for name, m in manifests
-            if m and m.bytes == sizes[name] and m.fingerprint == self.fingerprint
-        }
-
-    def missing(self, names: Sequence[str]) -> list[str]:
-        """Return those of the planned names, in their order, that are not done."""
-        done = self.done()
-        return [name for name in names if name not in done]
-
-    def write(self, name: str, table: pa.Table, extra: dict[str, Any] | None = None) -> Manifest:
-        """Write a whole shard, then its manifest. Writing it again replaces it."""
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd")
-        data = buffer.getvalue()
-        digest = hashlib.sha256(data).hexdigest()
-        manifest = Manifest(table.num_rows, len(data), digest, self.fingerprint, extra or {})
-        self.store.write_bytes(self._parquet(name), data)
-        self.store.write_json(f"{self.stage}/_manifests/{name}.json", asdict(manifest))
-        return manifest
-
-    def read(self, name: str, columns: Sequence[str] | None = None, verify: bool = False) -> pa.Table:
-        """Return a shard; with `verify`, raise ValueError first if its checksum is not the manifest's."""
-        data = self.store.read_bytes(self._parquet(name))
-        if verify:
-            manifest = self._manifest(name)
-            if manifest is None or hashlib.sha256(data).hexdigest() != manifest.sha256:
-                raise ValueError(f"the shard {self.stage}/{name} is not the one that its manifest describes")
-        return pq.read_table(pa.BufferReader(data), columns=list(columns) if columns is not None else None)
-
-    def read_all(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return every finished shard as one table, in name order; ValueError when there is none."""
-        names = list(self.done())
-        if not names:
-            raise ValueError(f"the stage {self.stage!r} has no finished shard")
-        return pa.concat_tables([self.read(name, columns) for name in names])
-
-    def _parquet(self, name: str) -> str:
-        return f"{self.stage}/{name}.parquet"
-
-    def _manifest(self, name: str) -> Manifest | None:
-        """Return the shard's manifest, or None when it is absent or not readable as one."""
-        try:
-            return Manifest(**self.store.read_json(f"{self.stage}/_manifests/{name}.json"))
-        except (FileNotFoundError, ValueError, TypeError):
-            return None
-
-    def _sizes(self, folder: str, suffix: str) -> dict[str, int]:
-        selector = fs.FileSelector(self.store.path(folder), allow_not_found=True)
-        files = self.store.filesystem.get_file_info(selector)
-        return {
-            f.base_name.removesuffix(suffix): f.size
-            for f in files
-            if f.is_file and f.base_name.endswith(suffix)
-        }
 
 
 def _replace_file(path: Path, data: bytes) -> None:

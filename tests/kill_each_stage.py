@@ -15,25 +15,31 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 
-from t2ipal.recipe import load_recipe
+from t2ipal.captions.collect import caption_id
+from t2ipal.captions.plan import CaptionPlan
+from t2ipal.evaluation.shards import open_test_set
+from t2ipal.recipe import Recipe, load_recipe
+from t2ipal.run_files import BUNDLE, BUNDLE_PARAMETERS, CARD, METRICS, PROGRESS, RESULT
+from t2ipal.stages.images import image_id
 from t2ipal.store import Store
 
 ROOT = Path(__file__).parents[1]
 OFFLINE = ROOT / "jobs" / "recipes" / "offline.yaml"
 TABLES = ("captions", "images", "features", "caption_features", "test_features")
-RESULTS = ("tune/result.json", "evaluation/metrics.json", "bundle/recognizer.json")
+RESULTS = (RESULT, METRICS, CARD)
 # What a stage has left when it is killed: its first shard, a checkpoint, a part of its files.
 MARKS = {
     "captions": "captions/_manifests/*.json",
     "images": "images/_manifests/*.json",
     "features": "*features/_manifests/*.json",
-    "tune": "tune/progress.json",
+    "tune": PROGRESS,
     "evaluate": "evaluation/predictions/_manifests/*.json",
-    "bundle": "bundle/recognizer.safetensors",
-    "deploy": "bundle/recognizer.json",
+    "bundle": f"{BUNDLE}/{BUNDLE_PARAMETERS}",
+    "deploy": CARD,
 }
 PATIENCE_S = 600
 GRACE_S = 120  # Ray's agents notice within a minute that their node is gone
@@ -52,7 +58,7 @@ def main(reference: str = "runs/offline") -> int:
         print(done.stdout + done.stderr)
         again = [path for path, written in kept.items() if path.stat().st_mtime_ns != written]
         print(f"exit status {done.returncode}; committed files written again: {len(again)} of {len(kept)}")
-        same = _compare(_open(reference), _open(str(run)))
+        same = compare(load_recipe(OFFLINE), _open(reference), _open(str(run)))
     return int(done.returncode != 0 or bool(again) or not same)
 
 
@@ -84,9 +90,7 @@ def _committed(run: Path) -> dict[Path, int]:
     """Finished files and when they were written: shards with a manifest, and the results of stages."""
     store = _open(str(run))
     files = [run / table / f"{name}.parquet" for table in TABLES for name in store.shards(table).done()]
-    files += [
-        run / name for name in ("tune/result.json", "evaluation/metrics.json", "bundle/recognizer.json")
-    ]
+    files += [run / name for name in RESULTS]
     return {path: path.stat().st_mtime_ns for path in files if path.exists()}
 
 
@@ -96,27 +100,52 @@ def _open(run: str) -> Store:
     return store
 
 
-def _compare(whole: Store, killed: Store) -> bool:
+def compare(recipe: Recipe, whole: Store, killed: Store) -> bool:
     """Print what the two runs share; return whether no row is lost or doubled and paintings are the same."""
-    sound = True
-    tables = [store.shards("captions").read_all(["caption_id", "text"]) for store in (whole, killed)]
-    first, second = (dict(zip(*table.to_pydict().values(), strict=True)) for table in tables)
-    equal = {key for key in first if second.get(key) == first[key]}
-    print(f"captions: {len(first)} and {len(second)} rows, {len(equal)} the same")
-    pictures = [
-        store.shards("images").read_all(["image_id", "caption_id", "sha256"]) for store in (whole, killed)
-    ]
-    for name, captions, images in zip(("left alone", "killed"), (first, second), pictures, strict=True):
-        ids = images["image_id"].to_pylist()
-        per_caption = load_recipe(OFFLINE).images.per_caption
-        expected = {f"{caption}-{k}" for caption in captions for k in range(per_caption)}
-        print(f"images, {name}: {len(ids)} rows, {len(set(ids))} ids, {len(expected)} expected")
-        sound &= len(ids) == len(set(ids)) and set(ids) == expected
-    digests = [dict(zip(p["image_id"].to_pylist(), p["sha256"].to_pylist(), strict=True)) for p in pictures]
-    comparable = [key for key in digests[0] if key.rpartition("-")[0] in equal]
-    differ = [key for key in comparable if digests[0][key] != digests[1][key]]
+    sound = [_complete(recipe, store, name) for store, name in ((whole, "left alone"), (killed, "killed"))]
+    first, second = (_column(store, "captions", "caption_id", "text") for store in (whole, killed))
+    equal = {key for key, text in first.items() if second.get(key) == text}
+    print(f"captions: {len(first)} and {len(second)}, {len(equal)} of them the same")
+    before, after = (_column(store, "images", "image_id", "sha256") for store in (whole, killed))
+    comparable = [key for key in before if key.rpartition("-")[0] in equal]
+    differ = [key for key in comparable if before[key] != after.get(key)]
     print(f"images of the same captions: {len(comparable)}, with other pixels: {len(differ)}")
-    return sound and not differ
+    return all(sound) and bool(comparable) and not differ
+
+
+def _complete(recipe: Recipe, store: Store, name: str) -> bool:
+    """Print and return whether every table has each of its rows once, in the plan's order."""
+    plan, test = CaptionPlan.of(recipe), open_test_set(recipe)
+    captions = _ids(store, "captions")
+    planned = {caption_id(row) for row in range(plan.count)}  # some of which no answer was accepted for
+    kept = [row["image_id"] for row in _rows(store, "images", ["image_id", "kept"]) if row["kept"]]
+    expected = {
+        "captions": sorted(set(captions) & planned),
+        "images": [image_id(each, k) for each in captions for k in range(recipe.images.per_caption)],
+        "features": kept,
+        "caption_features": captions,
+        "test_features": [test.name(i) for i in range(len(test))] if test is not None else [],
+    }
+    wrong = [table for table, ids in expected.items() if _ids(store, table) != ids]
+    missing = store.shards("captions").missing(plan.shards())
+    print(f"{name}: {len(captions)} captions, {len(missing)} shards of them missing")
+    print(f"  tables with lost, doubled or foreign rows: {', '.join(wrong) or 'none'}")
+    return not wrong and not missing
+
+
+def _ids(store: Store, table: str) -> list[str]:
+    """Return the keys of all rows that lie in the folder, also in shards that nothing counts."""
+    column = "caption_id" if table in ("captions", "caption_features") else "image_id"
+    return [row[column] for row in _rows(store, table, [column])]
+
+
+def _rows(store: Store, table: str, columns: list[str]) -> list[dict[str, Any]]:
+    shards = store.shards(table)
+    return [row for name in shards.written() for row in shards.read(name, columns).to_pylist()]
+
+
+def _column(store: Store, table: str, key: str, value: str) -> dict[str, str]:
+    return {row[key]: row[value] for row in _rows(store, table, [key, value])}
 
 
 if __name__ == "__main__":

@@ -12,6 +12,9 @@ import psutil
 import pytest
 import yaml
 
+from t2ipal.lease import Lease
+from t2ipal.store import Store
+
 ROOT = Path(__file__).parents[1]
 OFFLINE = ROOT / "jobs" / "recipes" / "offline.yaml"
 
@@ -157,6 +160,31 @@ def test_a_run_of_another_recipe(tmp_path):
     other = small_recipe(tmp_path, images__guidance=9.0)
     assert_refused(start("--recipe", other), "another recipe", "images.guidance", "--run")
     assert (tmp_path / "run" / "run.json").read_bytes() == claimed
+
+
+def test_a_test_set_is_missed_from_features_on(tmp_path):
+    recipe = small_recipe(tmp_path, evaluate__dataset="nowhere")
+    assert_refused(start("--recipe", recipe, "--stages", "images"), "needs the stage 'captions'")
+    assert_refused(start("--recipe", recipe), "there is no test set at", str(tmp_path / "nowhere"))
+
+
+def test_classes_of_which_the_test_set_has_none(tmp_path):
+    recipe = small_recipe(tmp_path, vocabulary=["fox", "owl", "elk"])
+    assert_refused(start("--recipe", recipe), "holds a class of the vocabulary", "evaluate.dataset")
+
+
+def test_other_weights_behind_the_same_name(tmp_path):
+    model = tmp_path / "clip"
+    shutil.copytree(ROOT / "t2ipal" / "picturebook" / "weights" / "clip", model)
+    recipe = small_recipe(tmp_path, backbone__model="./clip")
+    assert_refused(start("--recipe", recipe, "--stages", "images"), "'captions'")
+    (model / "open_clip_config.json").write_text("{}")
+    assert_refused(start("--recipe", recipe, "--stages", "images"), "behind backbone.model has changed")
+
+
+def test_a_second_job_on_the_same_run(tmp_path):
+    with Lease(Store.open(str(tmp_path / "run"))):
+        assert_refused(start("--recipe", small_recipe(tmp_path)), "another job", f"process {os.getpid()}")
 
 
 def test_a_port_in_use(tmp_path):

@@ -1,4 +1,5 @@
 import copy
+import pickle
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,44 @@ def test_paths_are_relative_to_the_recipe(tmp_path):
     assert recipe.images.model == "hub/painter"  # a name, not a path
 
 
+def test_the_same_recipe_in_another_folder_has_the_same_fingerprints(tmp_path):
+    data = changed("evaluate.dataset", "photos") | {"vocabulary": "classes.yaml"}
+    recipes = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "classes.yaml").write_text("- fox\n- owl\n")
+        recipes.append(load(tmp_path / name, data))
+    first, second = recipes
+    assert first.evaluate.dataset == str(tmp_path / "a" / "photos")
+    assert first.fingerprints() == second.fingerprints() == pickle.loads(pickle.dumps(first)).fingerprints()
+    assert first.differences(second.settings()) == []
+    other = load(tmp_path / "b", data | {"captions": DATA["captions"] | {"model": "./another"}})
+    assert first.differences(other.settings()) == ["captions.model"]
+
+
+def test_a_test_set_is_a_path_unless_it_is_none_or_the_picture_world(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+
+    def dataset(value):
+        data = changed("evaluate.dataset", "x")
+        data["evaluate"]["dataset"] = value
+        return load(tmp_path, data).evaluate.dataset
+
+    assert dataset("data/val") == str(tmp_path / "data" / "val")
+    assert dataset("~/val") == "/home/someone/val"
+    assert dataset("/data/val") == "/data/val"
+    assert dataset("picturebook") == "picturebook"
+    assert dataset(None) is None
+
+
+def test_a_vocabulary_below_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "classes.yaml").write_text("- fox\n- owl\n")
+    (tmp_path / "recipes").mkdir()
+    recipe = load(tmp_path / "recipes", changed("vocabulary", "~/classes.yaml"))
+    assert recipe.vocabulary == {"fox": (), "owl": ()}
+
+
 def test_a_vocabulary_file_becomes_part_of_the_recipe(tmp_path):
     (tmp_path / "classes.yaml").write_text("- fox\n- owl\n")
     recipe = load(tmp_path, changed("vocabulary", "classes.yaml"))
@@ -72,6 +111,7 @@ def test_a_vocabulary_file_becomes_part_of_the_recipe(tmp_path):
         ("captions.classes_per_caption", [3, 1], r"captions.classes_per_caption: .*above"),
         ("images.workers", {"min": 3, "max": 2}, r"images.workers: min \(3\) is above max \(2\)"),
         ("images.format", "gif", r"images.format: .*webp"),
+        ("evaluate.methods", [], r"evaluate.methods: .*at least 1"),
         ("vocabulary", [], r"no classes"),
         ("vocabulary", ["cat", "cat"], r"'cat' is listed twice"),
     ],

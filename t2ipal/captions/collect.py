@@ -46,6 +46,8 @@ class Collector:
     model: str
     failures: list[str] = field(default_factory=list)
     """Reasons of the answers that failed. A shard with one of them is never complete."""
+    rejected: str = ""
+    """An answer that was not accepted, if there was one."""
     _open: dict[str, dict[tuple[int, int], str]] = field(default_factory=dict)
 
     def add(self, answer: Answer) -> pa.Table | None:
@@ -70,6 +72,7 @@ class Collector:
         requested = self.plan.classes(index)
         accepted = first_accepted(answers, requested, self.vocabulary)
         if accepted is None:
+            self.rejected = self.rejected or answers[0]
             return None
         candidate, text = accepted
         return {

@@ -1,5 +1,6 @@
 """The frozen backbone: an open_clip model by name, from a local folder, or the picture world's own."""
 
+import difflib
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -8,6 +9,7 @@ from typing import Any
 
 import open_clip
 import torch
+from open_clip.pretrained import is_pretrained_cfg
 from open_clip.transform import merge_preprocess_dict
 from PIL import Image
 from torch import Tensor
@@ -108,6 +110,28 @@ def load_backbone(
             "open_clip_config.json, its weights and its tokenizer",
         ) from error
     return Backbone(model.to(device), tokenizer, recipe)
+
+
+def check_backbone(recipe: BackboneRecipe) -> None:
+    """Raise UserError for a name or tag that open_clip does not know, without loading or fetching weights.
+
+    A local folder, a model of another hub and a file of weights are left to `load_backbone`.
+    """
+    model, tag = recipe.model, recipe.pretrained
+    if resolve(model) != model or model.startswith((".", "/", "~")) or os.path.isdir(model) or ":" in model:
+        return
+    known = model.replace("/", "-")  # as open_clip reads it
+    if known not in open_clip.list_models():
+        near = difflib.get_close_matches(known, open_clip.list_models(), n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else "see open_clip.list_models()"
+        raise UserError(f"backbone.model: open_clip has no model {model!r}", hint)
+    if not tag:
+        _refuse_random(model)
+    elif not is_pretrained_cfg(known, tag) and not os.path.isfile(tag):
+        tags = ", ".join(open_clip.list_pretrained_tags_by_model(known)) or "no tag: it has no weights"
+        raise UserError(
+            f"backbone.pretrained: open_clip has no weights {tag!r} of {model}", f"set it to one of: {tags}"
+        )
 
 
 @contextmanager

@@ -5,10 +5,10 @@ per_caption. A caption shard becomes as many image shards as its accepted captio
 from the caption manifests alone and no shard of one stage waits for two of another.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from t2ipal.store import Manifest
+from t2ipal.shards import Manifest
 
 
 @dataclass(frozen=True)
@@ -48,3 +48,13 @@ def image_shards(captions: Mapping[str, Manifest], per_caption: int, shard_rows:
 def unfinished(planned: list[ImageShard], done: Mapping[str, Manifest]) -> list[ImageShard]:
     """Return the planned shards that are not done, or were made from captions that have since changed."""
     return [shard for shard in planned if shard.name not in done or done[shard.name].extra != shard.extra]
+
+
+def surplus(planned: list[ImageShard], written: Iterable[str]) -> list[str]:
+    """Return the shards that are written but not planned, though their captions are: those were more."""
+    names, known = {shard.name for shard in planned}, {_captions_of(shard.name) for shard in planned}
+    return [name for name in written if name not in names and _captions_of(name) in known]
+
+
+def _captions_of(name: str) -> str:
+    return name.rpartition("-")[0]

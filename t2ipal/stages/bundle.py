@@ -4,19 +4,22 @@ import time
 
 from t2ipal.errors import UserError
 from t2ipal.recipe import Recipe
+from t2ipal.run_files import CARD, METRICS, RESULT, TUNED
 from t2ipal.stages import evaluate, tune
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
+from t2ipal.tuning.source import short_digest
 
 STAGE = "bundle"
-CARD = "bundle/recognizer.json"
 
 
 def pending(recipe: Recipe, store: Store) -> list[str]:
-    """Return [CARD] until there is the bundle of this recipe."""
-    if not store.exists(CARD) or store.read_json(CARD)["provenance"]["recipe"] != recipe.fingerprint(STAGE):
+    """Return [CARD] until there is the bundle of this recipe, of its tuning and of its evaluation."""
+    if not store.exists(CARD) or tune.pending(recipe, store) or evaluate.pending(recipe, store):
         return [CARD]
-    return []
+    provenance = store.read_json(CARD)["provenance"]
+    current = (recipe.fingerprint(STAGE), _data(recipe, store))
+    return [] if (provenance["recipe"], provenance.get("data")) == current else [CARD]
 
 
 def run(recipe: Recipe, store: Store) -> StageReport:
@@ -40,8 +43,14 @@ def run(recipe: Recipe, store: Store) -> StageReport:
     )
 
 
+def _data(recipe: Recipe, store: Store) -> str:
+    """Return a digest of what the bundle is made from."""
+    files = [RESULT] if recipe.evaluate.dataset is None else [RESULT, METRICS]
+    return short_digest(*(store.read_bytes(name) for name in files))
+
+
 def _write(recipe: Recipe, store: Store) -> None:
     from t2ipal.bundle import save_bundle
 
-    thresholds = store.read_json(tune.RESULT)["thresholds"]
-    save_bundle(store, recipe, store.read_bytes(tune.TUNED), thresholds)
+    thresholds = store.read_json(RESULT)["thresholds"]
+    save_bundle(store, recipe, store.read_bytes(TUNED), thresholds, _data(recipe, store))

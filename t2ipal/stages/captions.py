@@ -13,8 +13,9 @@ from t2ipal.errors import UserError
 from t2ipal.model_folder import check_model_folder
 from t2ipal.picturebook.weights import resolve
 from t2ipal.recipe import CaptionsRecipe, Recipe
+from t2ipal.shards import Shards
 from t2ipal.stages.report import StageReport
-from t2ipal.store import Shards, Store
+from t2ipal.store import Store
 from t2ipal.vocabulary import Vocabulary
 
 STAGE = "captions"
@@ -41,6 +42,8 @@ def run(recipe: Recipe, store: Store) -> StageReport:
         _write(recipe, plan, shards, missing)
     manifests = shards.done()
     kept = sum(manifests[name].rows for name in plan.shards())
+    if not kept:
+        raise _nothing_kept(recipe, [manifests[name].extra for name in plan.shards()])
     return StageReport(
         stage=STAGE,
         rows=kept,
@@ -48,6 +51,15 @@ def run(recipe: Recipe, store: Store) -> StageReport:
         shards_done_before=len(plan.shards()) - len(missing),
         seconds=time.monotonic() - start,
         notes={"asked": plan.count, "rejected": plan.count - kept},
+    )
+
+
+def _nothing_kept(recipe: Recipe, shards: list[dict[str, Any]]) -> UserError:
+    example = next((extra["example"] for extra in shards if extra.get("example")), "")
+    return UserError(
+        f"captions: of {recipe.captions.count} captions by {recipe.captions.model!r} none names exactly the "
+        f"classes that it was asked for; an answer: {example!r}",
+        "change captions.prompt or captions.model, and give another folder with --run",
     )
 
 
@@ -60,7 +72,8 @@ def _write(recipe: Recipe, plan: CaptionPlan, shards: Shards, missing: list[str]
             if table is not None:
                 asked = len(plan.rows(answer.shard))
                 extra = {"asked": asked, "kept": table.num_rows, "rejected": asked - table.num_rows}
-                shards.write(answer.shard, table, extra)
+                example = {} if table.num_rows else {"example": collector.rejected}
+                shards.write(answer.shard, table, extra | example)
     if collector.failures:
         raise UserError(
             f"captions: the language model failed on {len(collector.failures)} answers, "

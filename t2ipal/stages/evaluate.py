@@ -1,14 +1,20 @@
-"""Evaluate: every method of the recipe on the test features; figures as JSON, predictions as a table."""
+"""Evaluate: every method of the recipe on the test features; figures as JSON, predictions as a table.
+
+A recipe without a test set has nothing to evaluate, and the stage leaves nothing.
+"""
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from t2ipal.errors import UserError
 from t2ipal.recipe import Recipe
+from t2ipal.run_files import METRICS, RESULT, TUNED
 from t2ipal.stages import features, tune
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
 from t2ipal.tables import PREDICTIONS
+from t2ipal.tuning.source import short_digest, source_shards
 from t2ipal.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -16,15 +22,21 @@ if TYPE_CHECKING:
     from t2ipal.methods import Method
 
 STAGE = "evaluate"
-METRICS = "evaluation/metrics.json"
 TABLE = "evaluation/predictions"  # one shard per method
 
 
 def pending(recipe: Recipe, store: Store) -> list[str]:
-    """Return [METRICS] until there are figures of this recipe."""
-    if not store.exists(METRICS) or store.read_json(METRICS)["fingerprint"] != recipe.fingerprint(STAGE):
+    """Return [METRICS] until there are figures of this recipe, of its tuning and of its test features.
+
+    The test set itself is not opened: when it has changed, its features are pending.
+    """
+    if recipe.evaluate.dataset is None:
+        return []
+    if not store.exists(METRICS) or tune.pending(recipe, store):
         return [METRICS]
-    return []
+    metrics = store.read_json(METRICS)
+    current = all(metrics.get(key) == value for key, value in _origin(recipe, store).items())
+    return [] if current else [METRICS]
 
 
 def run(recipe: Recipe, store: Store) -> StageReport:
@@ -32,6 +44,8 @@ def run(recipe: Recipe, store: Store) -> StageReport:
     products.
     """
     start = time.monotonic()
+    if recipe.evaluate.dataset is None:
+        return StageReport(STAGE, rows=0, shards_total=0, shards_done_before=0, seconds=0.0)
     missing = pending(recipe, store)
     if missing:
         _require(recipe, store)
@@ -56,23 +70,29 @@ def _require(recipe: Recipe, store: Store) -> None:
             raise UserError(f"evaluate: {stage} is not complete", f"run the stage {stage} first")
 
 
+def _origin(recipe: Recipe, store: Store) -> dict[str, str]:
+    """Return what identifies the settings and the data of the figures."""
+    test = store.shards(features.TEST)
+    data = short_digest(store.read_bytes(RESULT), test.digest(test.done()) or "")
+    return {"fingerprint": recipe.fingerprint(STAGE), "data": data}
+
+
 def _evaluate(recipe: Recipe, store: Store) -> None:
     from t2ipal.clip import load_backbone
     from t2ipal.evaluation.report import measure
 
     classes = Vocabulary.load(recipe.vocabulary).names
     backbone = load_backbone(recipe.backbone)
-    names = list(features.test_shards(recipe))
+    made_from = _origin(recipe, store)
     figures = {}
     for name in recipe.evaluate.methods:
-        method = tuned_method(name, backbone, recipe, store)
-        scores, parts, labels = _predict(name, method, recipe, store, names)
-        figures[name] = measure(scores, parts, labels, classes)
+        tested = _predict(name, tuned_method(name, backbone, recipe, store), recipe, store)
+        figures[name] = measure(tested.scores, tested.parts, tested.labels, classes)
     metrics = {
-        "fingerprint": recipe.fingerprint(STAGE),
+        **made_from,
         "dataset": recipe.evaluate.dataset,
         "split": recipe.evaluate.split,
-        "images": len(labels),
+        "images": len(tested.labels),
         "methods": figures,
     }
     store.write_json(METRICS, metrics)
@@ -86,41 +106,66 @@ def tuned_method(name: str, backbone: "Backbone", recipe: Recipe, store: Store) 
 
     method = build_method(name, backbone, Vocabulary.load(recipe.vocabulary).names, recipe)
     if name == recipe.tune.method:
-        method.load_state_dict(load(store.read_bytes(tune.TUNED)))
+        method.load_state_dict(load(store.read_bytes(TUNED)))
     method.eval()
     return method
 
 
-def _predict(
-    name: str, method: "Method", recipe: Recipe, store: Store, shards: list[str]
-) -> tuple[Any, dict[str, Any], Any]:
-    """Write the predictions of one method; return scores and labels [N, C], and the scores of its parts."""
+class Scored(NamedTuple):
+    """Scores of N images, without their features."""
+
+    ids: list[str]
+    scores: Any  # [N, C]
+    parts: dict[str, Any]  # of each part of the answer, [N, C]
+    labels: Any  # [N, C] bool
+
+
+def _predict(name: str, method: "Method", recipe: Recipe, store: Store) -> Scored:
+    """Write the predictions of one method on the test set, and return them with what its images hold."""
     import pyarrow as pa
 
-    from t2ipal.clip.feature_tables import read_images, read_labels
-    from t2ipal.evaluation.scoring import score
     from t2ipal.evaluation.thresholds import above
 
-    count = len(Vocabulary.load(recipe.vocabulary))
-    test = pa.concat_tables([store.shards(features.TEST).read(shard) for shard in shards])
-    scores, parts = score(method, *read_images(test))
-    found = above(scores, _thresholds(name, method, recipe, store))
-    table = pa.table([test["image_id"], scores.tolist(), found], schema=PREDICTIONS)
+    test = _score(method, recipe, store, features.TEST, list(store.shards(features.TEST).done()))
+    found = above(test.scores, _thresholds(name, method, recipe, store))
+    table = pa.table([test.ids, test.scores.tolist(), found], schema=PREDICTIONS)
     store.shards(TABLE).write(name, table)
-    return scores, parts, read_labels(test, count).numpy()
+    return test
 
 
 def _thresholds(name: str, method: "Method", recipe: Recipe, store: Store) -> Any:
     import numpy as np
 
-    from t2ipal.evaluation.scoring import score
     from t2ipal.evaluation.thresholds import best_f1_thresholds
-    from t2ipal.tuning.session import load_tuning_set
 
-    classes = Vocabulary.load(recipe.vocabulary).names
     if name == recipe.tune.method:
-        known = store.read_json(tune.RESULT)["thresholds"]
-        return np.array([known[each] for each in classes])
-    data = load_tuning_set(recipe, store)
-    scores, _ = score(method, data.whole, data.patches)
-    return best_f1_thresholds(scores, data.labels.numpy())
+        known = store.read_json(RESULT)["thresholds"]
+        return np.array([known[each] for each in Vocabulary.load(recipe.vocabulary).names])
+    tuning = _score(method, recipe, store, features.IMAGES, source_shards(recipe, store)[0])
+    return best_f1_thresholds(tuning.scores, tuning.labels)
+
+
+def _score(method: "Method", recipe: Recipe, store: Store, table: str, shards: Sequence[str]) -> Scored:
+    """Score a table of features shard by shard: of all images together only the scores are held."""
+    import numpy as np
+
+    scored = list(_score_each(method, len(Vocabulary.load(recipe.vocabulary)), store, table, shards))
+    return Scored(
+        [each for part in scored for each in part.ids],
+        np.concatenate([part.scores for part in scored]),
+        {name: np.concatenate([part.parts[name] for part in scored]) for name in scored[0].parts},
+        np.concatenate([part.labels for part in scored]),
+    )
+
+
+def _score_each(
+    method: "Method", classes: int, store: Store, table: str, shards: Sequence[str]
+) -> Iterator[Scored]:
+    from t2ipal.clip.feature_tables import read_images, read_labels
+    from t2ipal.evaluation.scoring import score
+
+    for shard in shards:
+        rows = store.shards(table).read(shard)
+        if rows.num_rows:  # of a shard may be nothing that was kept
+            ids, labels = rows["image_id"].to_pylist(), read_labels(rows, classes).numpy()
+            yield Scored(ids, *score(method, *read_images(rows)), labels)

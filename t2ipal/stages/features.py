@@ -9,31 +9,33 @@ import io
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from t2ipal.errors import UserError
-from t2ipal.evaluation.datasets import Dataset, open_dataset
+from t2ipal.evaluation.datasets import Dataset
+from t2ipal.evaluation.shards import open_test_set, part_numbers, split_test_set
 from t2ipal.images.plan import image_shards
 from t2ipal.model_folder import check_model_folder
 from t2ipal.picturebook.weights import resolve
 from t2ipal.recipe import Recipe
+from t2ipal.shards import Manifest
 from t2ipal.stages import images
 from t2ipal.stages.report import StageReport
-from t2ipal.store import Manifest, Store
-from t2ipal.vocabulary import Vocabulary
+from t2ipal.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-IMAGES, CAPTIONS, TEST = "features", "caption_features", "test_features"
-TEST_SHARD_ROWS = 256
+TABLES = IMAGES, CAPTIONS, TEST = "features", "caption_features", "test_features"
 
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class Work:
-    """One shard to compute: of which table, and the checksum of its source (empty for the test set)."""
+    """One shard to compute: of which table, and a checksum of what it is computed from."""
 
     table: str
     shard: str
@@ -41,11 +43,19 @@ class Work:
 
 
 def pending(recipe: Recipe, store: Store) -> list[str]:
-    """Return the names of the shards that are not there yet, those of images not yet painted included."""
-    return [
-        *(work.shard for work in _unfinished(store, planned(recipe, store))),
-        *images.pending(recipe, store),
-    ]
+    """Return the names of the shards that are to be computed, or removed; those of images not yet painted
+    included.
+    """
+    plan, waiting = planned(recipe, store), images.pending(recipe, store)
+    # Without its images a shard of features has no place in the plan, but may be right when they are back.
+    surplus = {} if waiting else _surplus(store, plan)
+    return [*(work.shard for work in _unfinished(store, plan)), *chain(*surplus.values()), *waiting]
+
+
+def tuning_pending(recipe: Recipe, store: Store) -> list[str]:
+    """Return the same of the shards that tuning reads; the test set is not looked at."""
+    missing = _unfinished(store, _for_tuning(recipe, store))
+    return [*(work.shard for work in missing), *images.pending(recipe, store)]
 
 
 def run(recipe: Recipe, store: Store) -> StageReport:
@@ -57,9 +67,11 @@ def run(recipe: Recipe, store: Store) -> StageReport:
             "run the stage images first",
         )
     plan = planned(recipe, store)
+    for table, names in _surplus(store, plan).items():
+        store.shards(table).delete(names)
     missing = _unfinished(store, plan)
     computed = sum(report["rows"] for report in _compute(recipe, store, missing)) if missing else 0
-    done = {table: store.shards(table).done() for table in (IMAGES, CAPTIONS, TEST)}
+    done = {table: store.shards(table).done() for table in TABLES}
     return StageReport(
         stage=IMAGES,
         rows=sum(done[work.table][work.shard].rows for work in plan),
@@ -72,6 +84,10 @@ def run(recipe: Recipe, store: Store) -> StageReport:
 
 def planned(recipe: Recipe, store: Store) -> list[Work]:
     """Return every shard that the finished images and captions, and the test set, call for."""
+    return [*_for_tuning(recipe, store), *_for_test(recipe)]
+
+
+def _for_tuning(recipe: Recipe, store: Store) -> list[Work]:
     captions, painted = store.shards("captions").done(), store.shards("images").done()
     names = [
         shard.name for shard in image_shards(captions, recipe.images.per_caption, recipe.images.shard_rows)
@@ -79,39 +95,39 @@ def planned(recipe: Recipe, store: Store) -> list[Work]:
     return [
         *(Work(IMAGES, name, painted[name].sha256) for name in names if name in painted),
         *(Work(CAPTIONS, name, manifest.sha256) for name, manifest in captions.items()),
-        *(Work(TEST, name, "") for name in test_shards(recipe)),
     ]
 
 
+def _for_test(recipe: Recipe) -> list[Work]:
+    return [Work(TEST, part.name, part.source) for part in split_test_set(recipe)]
+
+
 def _unfinished(store: Store, plan: list[Work]) -> list[Work]:
-    done = {table: store.shards(table).done() for table in (IMAGES, CAPTIONS, TEST)}
+    done = {table: store.shards(table).done() for table in TABLES}
     missing = Manifest(0, 0, "", "")
     return [
         work for work in plan if done[work.table].get(work.shard, missing).extra.get("source") != work.source
     ]
 
 
-def test_shards(recipe: Recipe) -> dict[str, range]:
-    """Return the shards of the test set and the numbers of their images."""
-    count = len(_dataset(recipe))
-    starts = range(0, count, TEST_SHARD_ROWS)
-    return {f"test-{i:05d}": range(at, min(at + TEST_SHARD_ROWS, count)) for i, at in enumerate(starts)}
-
-
-def _dataset(recipe: Recipe) -> Dataset:
-    evaluate = recipe.evaluate
-    return open_dataset(evaluate.dataset, evaluate.split, Vocabulary.load(recipe.vocabulary))
+def _surplus(store: Store, plan: list[Work]) -> dict[str, list[str]]:
+    """Return the shards, by table, that belong to no part of what is there now."""
+    wanted = {(work.table, work.shard) for work in plan}
+    return {
+        table: [name for name in store.shards(table).written() if (table, name) not in wanted]
+        for table in TABLES
+    }
 
 
 def _compute(recipe: Recipe, store: Store, missing: list[Work]) -> Iterator[dict[str, Any]]:
     """Compute shards on the pool; yield a small report of each as it is committed."""
     import ray.data
 
-    from t2ipal.stages.ray_data import actor_pool, quiet_ray_data
+    from t2ipal.stages.ray_data import actor_pool, quiet_ray_data, startup_explained
 
     workers = recipe.features.workers
     check_model_folder(resolve(recipe.backbone.model), "backbone.model", ("open_clip_config.json",))
-    with quiet_ray_data():
+    with quiet_ray_data(), startup_explained("features", "the section backbone"):
         rows = ray.data.from_items([asdict(work) for work in missing], override_num_blocks=len(missing))
         computed = rows.map(
             FeatureExtractor,  # type: ignore[arg-type]  # Ray takes a class, and calls its instances
@@ -165,12 +181,21 @@ class FeatureExtractor:
     def _test(self, shard: str) -> "pa.Table":
         from t2ipal.clip.feature_tables import image_table
 
-        dataset, numbers = _dataset(self._recipe), test_shards(self._recipe)[shard]
+        dataset = self._test_set
+        numbers = part_numbers(shard, len(dataset))
         features = [
             self._backbone.images([dataset.image(i) for i in batch])
             for batch in _batches(numbers, self._recipe.features.batch)
         ]
         return image_table([dataset.name(i) for i in numbers], [dataset.labels(i) for i in numbers], features)
+
+    @cached_property
+    def _test_set(self) -> Dataset:
+        """Opened once: large ones take seconds."""
+        dataset = open_test_set(self._recipe)
+        if dataset is None:
+            raise ValueError("the recipe has no test set")
+        return dataset
 
 
 def _batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from t2ipal.captions.plan import CaptionPlan
 from t2ipal.errors import UserError
-from t2ipal.images.plan import ImageShard, image_shards, unfinished
+from t2ipal.images.plan import ImageShard, image_shards, surplus, unfinished
 from t2ipal.model_folder import check_model_folder
 from t2ipal.picturebook.weights import resolve
 from t2ipal.recipe import ImagesRecipe, Recipe
@@ -28,11 +28,13 @@ MODEL_FILES = ("model_index.json",)
 
 
 def pending(recipe: Recipe, store: Store) -> list[str]:
-    """Return the names of the shards that are not there yet; for unwritten captions, their first shard."""
+    """Return the names of the shards that are to be painted, or removed; for unwritten captions, their first
+    shard.
+    """
+    shards, planned = store.shards(STAGE), _plan(recipe, store)
     waiting = [f"images-{name.removeprefix('captions-')}-000" for name in _missing_captions(recipe, store)]
-    return sorted(
-        [shard.name for shard in unfinished(_plan(recipe, store), store.shards(STAGE).done())] + waiting
-    )
+    missing = [shard.name for shard in unfinished(planned, shards.done())]
+    return sorted([*missing, *surplus(planned, shards.written()), *waiting])
 
 
 def run(recipe: Recipe, store: Store) -> StageReport:
@@ -46,6 +48,7 @@ def run(recipe: Recipe, store: Store) -> StageReport:
         )
     shards = store.shards(STAGE)
     planned = _plan(recipe, store)
+    shards.delete(surplus(planned, shards.written()))
     missing = unfinished(planned, shards.done())
     flagged = sum(report["flagged"] for report in _paint(recipe, store, missing)) if missing else 0
     manifests = shards.done()

@@ -7,21 +7,24 @@ from typing import Any
 
 from t2ipal.errors import UserError
 from t2ipal.recipe import Recipe
+from t2ipal.run_files import RESULT
 from t2ipal.stages import features
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
+from t2ipal.tuning.source import origin, source_shards
 from t2ipal.vocabulary import Vocabulary
 
 STAGE = "tune"
-RESULT, TUNED = "tune/result.json", "tune/tuned.safetensors"
 MAX_FAILURES = 3  # of workers in one run; each goes on from the last checkpoint
 
 
 def pending(recipe: Recipe, store: Store) -> list[str]:
-    """Return ["tune"] until there is a result."""
-    if not store.exists(RESULT) or store.read_json(RESULT)["fingerprint"] != recipe.fingerprint(STAGE):
+    """Return ["tune"] until there is a result of this recipe and of the features as they are now."""
+    if not store.exists(RESULT) or features.tuning_pending(recipe, store):
         return [STAGE]
-    return []
+    result = store.read_json(RESULT)
+    current = all(result.get(key) == value for key, value in origin(recipe, store).items())
+    return [] if current else [STAGE]
 
 
 def run(recipe: Recipe, store: Store) -> StageReport:
@@ -29,11 +32,12 @@ def run(recipe: Recipe, store: Store) -> StageReport:
     start = time.monotonic()
     missing = pending(recipe, store)
     if missing:
-        if waiting := features.pending(recipe, store):
+        if waiting := features.tuning_pending(recipe, store):
             raise UserError(
                 f"tune: {len(waiting)} shards of features are missing, {waiting[0]!r} for one",
                 "run the stage features first",
             )
+        _check_images(recipe, store)
         if recipe.tune.workers == 0:
             _in_process(recipe, store)
         else:
@@ -48,6 +52,16 @@ def run(recipe: Recipe, store: Store) -> StageReport:
         seconds=time.monotonic() - start,
         notes={"epochs": len(result["log"]), "loss": round(result["log"][-1]["loss"], 4)},
     )
+
+
+def _check_images(recipe: Recipe, store: Store) -> None:
+    """Raise the UserError of an empty training set before workers are started for it."""
+    done = store.shards(features.IMAGES).done()
+    if not any(done[name].rows for name in source_shards(recipe, store)[0]):
+        raise UserError(
+            "tune: there is no synthetic image to tune on",
+            "the column `reason` of the table images says why the stage images kept none of them",
+        )
 
 
 def _in_process(recipe: Recipe, store: Store) -> None:

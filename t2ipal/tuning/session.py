@@ -22,18 +22,16 @@ from t2ipal.clip.feature_tables import read_captions, read_images, read_labels
 from t2ipal.errors import UserError
 from t2ipal.evaluation.scoring import score
 from t2ipal.evaluation.thresholds import best_f1_thresholds
-from t2ipal.images.plan import image_shards
 from t2ipal.methods import Method, build_method
 from t2ipal.methods.base import Captions
 from t2ipal.recipe import Recipe
+from t2ipal.run_files import PROGRESS, RESULT, TUNED
 from t2ipal.store import Store
 from t2ipal.tuning.checkpoint import Checkpoint, from_bytes, to_bytes, tuned_parameters
 from t2ipal.tuning.data import TuningSet
 from t2ipal.tuning.loop import tune
+from t2ipal.tuning.source import Origin, origin, short_digest, source_shards
 from t2ipal.vocabulary import Vocabulary
-
-RESULT, TUNED = "tune/result.json", "tune/tuned.safetensors"
-PROGRESS = "tune/progress.json"
 
 
 def run_tuning(recipe: Recipe, store: Store, on_epoch: Callable[[dict[str, float]], None]) -> None:
@@ -44,35 +42,29 @@ def run_tuning(recipe: Recipe, store: Store, on_epoch: Callable[[dict[str, float
     classes = Vocabulary.load(recipe.vocabulary).names
     backbone = load_backbone(recipe.backbone, accelerator.device)
     method = build_method(recipe.tune.method, backbone, classes, recipe)
+    made_from = origin(recipe, store)
     data = load_tuning_set(recipe, store)
-    fingerprint = recipe.fingerprint("tune")
 
     def save_epoch(checkpoint: Checkpoint) -> None:
         if accelerator.is_main_process:
-            _write_checkpoint(store, checkpoint, fingerprint)
+            _write_checkpoint(store, checkpoint, made_from)
         accelerator.wait_for_everyone()
         on_epoch(checkpoint.log[-1])
 
-    start = _last_checkpoint(store, fingerprint)
+    start = _last_checkpoint(store, made_from)
     accelerator.wait_for_everyone()  # nobody writes before everybody has read
     log = tune(method, data, recipe.tune, recipe.seed, accelerator, save_epoch, start)
     if accelerator.is_main_process:
-        result = {
-            "fingerprint": fingerprint,
-            "images": len(data),
-            "ranks": accelerator.num_processes,
-            "log": log,
-        }
-        _write_result(store, method, data, classes, result)
+        counts = {"images": len(data), "ranks": accelerator.num_processes}
+        _write_result(store, method, data, classes, {**made_from, **counts, "log": log})
     accelerator.wait_for_everyone()
 
 
 def load_tuning_set(recipe: Recipe, store: Store) -> TuningSet:
     """Read the features of all synthetic images and captions, in the order of their names."""
-    done = store.shards("captions").done()
-    names = [shard.name for shard in image_shards(done, recipe.images.per_caption, recipe.images.shard_rows)]
-    images = pa.concat_tables([store.shards("features").read(name) for name in names])
-    captions = pa.concat_tables([store.shards("caption_features").read(name) for name in done])
+    image_names, caption_names = source_shards(recipe, store)
+    images = pa.concat_tables([store.shards("features").read(name) for name in image_names])
+    captions = pa.concat_tables([store.shards("caption_features").read(name) for name in caption_names])
     if images.num_rows == 0:
         raise UserError(
             "there is no synthetic image to tune on", "check why the stage images kept none of its images"
@@ -93,17 +85,17 @@ def _captions_of(images: pa.Table) -> list[str]:
     return [name.rpartition("-")[0] for name in images["image_id"].to_pylist()]
 
 
-def _write_checkpoint(store: Store, checkpoint: Checkpoint, fingerprint: str) -> None:
+def _write_checkpoint(store: Store, checkpoint: Checkpoint, made_from: Origin) -> None:
     name = f"tune/checkpoint-{'ab'[checkpoint.epochs % 2]}.safetensors"
     store.write_bytes(name, to_bytes(checkpoint))
-    store.write_json(PROGRESS, {"fingerprint": fingerprint, "checkpoint": name, "log": checkpoint.log})
+    store.write_json(PROGRESS, {**made_from, "checkpoint": name, "log": checkpoint.log})
 
 
-def _last_checkpoint(store: Store, fingerprint: str) -> Checkpoint | None:
+def _last_checkpoint(store: Store, made_from: Origin) -> Checkpoint | None:
     if not store.exists(PROGRESS):
         return None
     progress = store.read_json(PROGRESS)
-    if progress["fingerprint"] != fingerprint:
+    if any(progress.get(key) != value for key, value in made_from.items()):
         return None
     return from_bytes(store.read_bytes(progress["checkpoint"]))
 
@@ -116,6 +108,7 @@ def _write_result(
     result: dict[str, Any],
 ) -> None:
     scores, _ = score(method, data.whole, data.patches)
-    thresholds = best_f1_thresholds(scores, data.labels.numpy())
-    store.write_bytes(TUNED, save(tuned_parameters(method)))
-    store.write_json(RESULT, result | {"thresholds": dict(zip(classes, thresholds.tolist(), strict=True))})
+    thresholds = dict(zip(classes, best_f1_thresholds(scores, data.labels.numpy()).tolist(), strict=True))
+    parameters = save(tuned_parameters(method))
+    store.write_bytes(TUNED, parameters)
+    store.write_json(RESULT, result | {"thresholds": thresholds, "parameters": short_digest(parameters)})

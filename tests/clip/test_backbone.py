@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from t2ipal.clip import load_backbone
+from t2ipal.clip.backbone import check_backbone
 from t2ipal.errors import UserError
 from t2ipal.recipe import BackboneRecipe
 from tests.tiny_clip import EMBED_DIM, TOWERS, tiny_backbone, write_tiny_clip
@@ -50,6 +51,34 @@ def test_random_weights_are_given_only_when_asked_for():
 def test_an_unknown_model_is_reported(model):
     with pytest.raises(UserError, match=f"cannot load the backbone '{model}'"):
         load_backbone(BackboneRecipe(model=model, pretrained="openai"))
+
+
+@pytest.mark.parametrize(
+    ("model", "pretrained", "problem"),
+    [
+        ("RN50", "openaii", r"backbone\.pretrained: .*'openaii' of RN50\n.*openai, yfcc15m"),
+        ("RN51", "openai", r"backbone\.model: .*'RN51'\n.*did you mean .*RN50"),
+        ("RN50", None, r"without weights"),
+    ],
+)
+def test_a_name_that_open_clip_does_not_know_is_refused_without_loading(model, pretrained, problem):
+    with pytest.raises(UserError, match=problem):
+        check_backbone(BackboneRecipe(model=model, pretrained=pretrained))
+
+
+@pytest.mark.parametrize(
+    ("model", "pretrained"),
+    [
+        ("RN50", "openai"),
+        ("ViT-B/32", "laion2b-s34b-b79k"),  # as open_clip also reads them
+        ("hf-hub:someone/clip", None),
+        ("picturebook:clip", None),
+        ("/anywhere/clip", None),
+        ("RN50", __file__),  # a file of weights
+    ],
+)
+def test_a_name_that_may_be_loaded_is_accepted(model, pretrained):
+    check_backbone(BackboneRecipe(model=model, pretrained=pretrained))
 
 
 def cut(path):

@@ -1,5 +1,5 @@
-from t2ipal.images.plan import image_shards, unfinished
-from t2ipal.store import Manifest
+from t2ipal.images.plan import image_shards, surplus, unfinished
+from t2ipal.shards import Manifest
 
 
 def manifest(rows, sha256="x", **extra):
@@ -32,3 +32,9 @@ def test_done_shards_are_left_out_unless_their_captions_have_changed():
     again = image_shards(captions | {"captions-00001": manifest(4, "c")}, per_caption=1, shard_rows=4)
     assert [each.name for each in unfinished(again, done)] == ["images-00001-000"]
     assert unfinished(planned, {}) == planned
+
+
+def test_shards_of_captions_that_were_more_are_surplus():
+    written = ["images-00000-000", "images-00000-001", "images-00001-000"]
+    planned = image_shards({"captions-00000": manifest(2)}, per_caption=1, shard_rows=2)
+    assert surplus(planned, written) == ["images-00000-001"]  # nothing is known of the captions 00001

@@ -1,15 +1,13 @@
 import sys
 
-import pyarrow as pa
 import pytest
 
-from t2ipal.captions.collect import answer_seed
+from t2ipal.captions.collect import Answer, Collector, answer_seed
 from t2ipal.captions.plan import CaptionPlan
 from t2ipal.errors import UserError
 from t2ipal.stages import captions
 from t2ipal.stages.engine import engine_config
 from t2ipal.store import Store
-from t2ipal.tables import CAPTIONS
 from t2ipal.vocabulary import Vocabulary
 from tests.recipes import tiny_recipe
 from tests.tiny_models import save_writer
@@ -69,16 +67,34 @@ def test_the_engine_writes_what_it_can_and_says_what_it_could_not(ray_cluster, r
     assert {manifest.extra["asked"] for manifest in done.values()} == {2}
 
 
-def test_a_finished_stage_starts_no_engine(recipe, tmp_path, monkeypatch):
-    store = claimed(tmp_path, recipe)
+def finish(store, recipe, texts):
+    """Write all shards; each row's answer is the next of `texts`."""
     plan = CaptionPlan.of(recipe)
+    collector = Collector(plan, Vocabulary.load(recipe.vocabulary), 1, "model")
+    answers = iter(texts)
     for shard in plan.shards():
-        store.shards("captions").write(shard, pa.Table.from_pylist([], schema=CAPTIONS))
+        for row in plan.rows(shard):
+            table = collector.add(Answer(shard, row, 0, next(answers)))
+        extra = {} if table.num_rows else {"example": collector.rejected}
+        store.shards("captions").write(shard, table, extra)
+
+
+def test_a_finished_stage_starts_no_engine(recipe, tmp_path, monkeypatch):
+    store, plan = claimed(tmp_path, recipe), CaptionPlan.of(recipe)
+    name = Vocabulary.load(recipe.vocabulary).names[plan.classes(0)[0]]
+    finish(store, recipe, [f"a {name}", *["nothing"] * 15])
     monkeypatch.setitem(sys.modules, "ray.data.llm", None)  # importing it would fail
     assert captions.pending(recipe, store) == []
     report = captions.run(recipe, store)
     assert report.already_complete
-    assert (report.rows, report.shards_total, report.notes) == (0, 8, {"asked": 16, "rejected": 16})
+    assert (report.rows, report.shards_total, report.notes) == (1, 8, {"asked": 16, "rejected": 15})
+
+
+def test_no_caption_at_all_ends_the_stage(recipe, tmp_path):
+    store = claimed(tmp_path, recipe)
+    finish(store, recipe, ["As a language model"] * 16)
+    with pytest.raises(UserError, match=r"none names exactly .*: 'As a language model'\n.*captions\.prompt"):
+        captions.run(recipe, store)
 
 
 def test_a_damaged_model_folder(recipe, tmp_path):

@@ -129,6 +129,18 @@ def test_images_of_captions_that_changed_are_not_done(finished, tmp_path):
     assert images.pending(recipe, copy) == ["images-00000-000"]
 
 
+def test_images_of_captions_that_are_gone_are_removed(finished, tmp_path):
+    store, recipe, _ = finished
+    copy = Store.open(shutil.copytree(store.root, f"{tmp_path}/copy"))
+    copy.claim(recipe)
+    shards = copy.shards("images")
+    shards.write("images-00000-001", shards.read("images-00000-000"))
+    assert images.pending(recipe, copy) == ["images-00000-001"]
+    assert images.run(recipe, copy).rows == 18
+    assert images.pending(recipe, copy) == []
+    assert shards.read_all().num_rows == 18
+
+
 def test_captions_that_are_missing(tmp_path, recipe):
     store = claimed(tmp_path, recipe, shards=["captions-00000"])
     assert images.pending(recipe, store) == ["images-00000-000", "images-00001-000", "images-00002-000"]

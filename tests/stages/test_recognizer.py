@@ -4,16 +4,22 @@ import os
 import shutil
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
 
 from t2ipal.bundle import Recognizer
+from t2ipal.clip import feature_tables
 from t2ipal.errors import UserError
+from t2ipal.evaluation import shards as evaluation_shards
 from t2ipal.evaluation.metrics import mean_average_precision
+from t2ipal.evaluation.shards import open_test_set
+from t2ipal.images.plan import image_shards
+from t2ipal.run_files import METRICS, PROGRESS, RESULT, TUNED
 from t2ipal.stages import bundle, evaluate, features, tune
 from t2ipal.store import Store
-from t2ipal.tables import CAPTION_FEATURES, FEATURES, PREDICTIONS
+from t2ipal.tables import CAPTION_FEATURES, CAPTIONS, FEATURES, PREDICTIONS
 from t2ipal.tuning import session
 from tests.finished_images import NAMES, compute_features, finished_images
 from tests.tiny_clip import EMBED_DIM, tiny_backbone
@@ -92,6 +98,166 @@ def test_only_features_of_what_changed_are_computed_again(copy):
     assert features.pending(recipe, store) == ["images-00001-000", "captions-00002"]
 
 
+def rewrite_a_caption(store):
+    """Give one caption another text: its shard's checksum changes."""
+    shards = store.shards("captions")
+    rows = shards.read("captions-00001").to_pylist()
+    rows[0]["text"] += " and the blue"
+    shards.write("captions-00001", pa.Table.from_pylist(rows, schema=CAPTIONS))
+
+
+def repaint(recipe, store):
+    """Mark the images as made from the captions as they are now."""
+    for shard in image_shards(store.shards("captions").done(), recipe.images.per_caption, 8):
+        shards = store.shards("images")
+        shards.write(shard.name, shards.read(shard.name), shard.extra)
+
+
+def test_results_of_other_data_are_not_complete(copy):
+    recipe, store = copy
+    rewrite_a_caption(store)
+    assert all(stage.pending(recipe, store) for stage in (features, tune, evaluate, bundle))
+    repaint(recipe, store)
+    assert "captions-00001" in features.pending(recipe, store)
+    compute_features(recipe, store)
+    assert features.pending(recipe, store) == []
+    for stage in (tune, evaluate, bundle):
+        assert stage.pending(recipe, store)
+        assert not stage.run(recipe, store).already_complete
+        assert stage.pending(recipe, store) == []
+
+
+def test_tuning_does_not_go_on_from_a_checkpoint_of_other_data(copy):
+    recipe, store = copy
+    for name in (RESULT, TUNED, PROGRESS):
+        os.remove(store.path(name))
+    with pytest.raises(KeyboardInterrupt):
+        session.run_tuning(recipe, store, on_epoch=_stop_after(2))
+    rewrite_a_caption(store)
+    repaint(recipe, store)
+    compute_features(recipe, store)
+    epochs = []
+    session.run_tuning(recipe, store, on_epoch=lambda entry: epochs.append(entry["epoch"]))
+    assert epochs == [1, 2, 3]
+
+
+def test_other_parameters_need_another_evaluation(copy):
+    recipe, store = copy
+    result = store.read_json(RESULT)
+    store.write_json(RESULT, result | {"thresholds": dict.fromkeys(NAMES, 0.5)})
+    assert tune.pending(recipe, store) == []
+    assert evaluate.pending(recipe, store)
+    assert bundle.pending(recipe, store)
+
+
+def test_nothing_to_tune_on_is_told_before_workers_start(copy):
+    recipe, store = copy
+    os.remove(store.path(RESULT))
+    shards = store.shards("features")
+    for name, manifest in shards.done().items():
+        shards.write(name, shards.read(name).slice(0, 0), manifest.extra)
+    two = recipe.tune.model_copy(update={"workers": 2})
+    with pytest.raises(UserError, match="no synthetic image to tune on"):
+        tune.run(recipe.model_copy(update={"tune": two}), store)
+
+
+@pytest.fixture
+def own_test_set(copy, tmp_path):
+    """The copied run with a test set that may be changed."""
+    recipe, store = copy
+    folder = tmp_path / "data"
+    shutil.copytree(recipe.evaluate.dataset, folder)
+    return with_dataset(recipe, str(folder)), store, folder / "test.csv"
+
+
+def with_dataset(recipe, dataset):
+    section = recipe.evaluate.model_copy(update={"dataset": dataset})
+    return recipe.model_copy(update={"evaluate": section})
+
+
+def test_a_changed_test_set_is_noticed(own_test_set):
+    recipe, store, labels = own_test_set
+    store.fingerprints.update(recipe.fingerprints())
+    compute_features(recipe, store)
+    assert features.pending(recipe, store) == []
+    text = labels.read_text()
+    labels.write_text(text.replace("1.png,fish", "1.png,house"))
+    assert features.pending(recipe, store) == ["test-00000"]
+    labels.write_text(text + "\n0.png,tree")
+    assert features.pending(recipe, store) == ["test-00000"]
+    compute_features(recipe, store)
+    assert store.shards("test_features").read_all().num_rows == 13
+    assert evaluate.pending(recipe, store)
+
+
+def test_features_of_a_test_set_that_has_shrunk_are_removed(own_test_set, monkeypatch):
+    recipe, store, labels = own_test_set
+    store.fingerprints.update(recipe.fingerprints())
+    monkeypatch.setattr(evaluation_shards, "SHARD_ROWS", 6)
+    compute_features(recipe, store)
+    assert features.run(recipe, store).shards_total == 12
+    labels.write_text("\n".join(labels.read_text().splitlines()[:7]))
+    assert features.pending(recipe, store) == ["test-00001"]
+    assert features.run(recipe, store).rows == 46 + 24 + 6
+    assert features.pending(recipe, store) == []
+    assert not store.exists("test_features/test-00001.parquet")
+
+
+def test_a_test_set_without_any_of_the_classes(own_test_set):
+    recipe, store, labels = own_test_set
+    labels.write_text("image,labels\n0.png,\n1.png,")
+    with pytest.raises(UserError, match="holds a class of the vocabulary"):
+        features.pending(recipe, store)
+
+
+def test_a_recognizer_without_a_test_set(copy):
+    recipe, store = copy
+    recipe = with_dataset(recipe, None)
+    store.fingerprints.update(recipe.fingerprints())
+    shutil.rmtree(store.path("test_features"))
+    os.remove(store.path(METRICS))
+    os.remove(store.path("bundle/recognizer.json"))
+    assert features.pending(recipe, store) == []
+    assert tune.pending(recipe, store) == []
+    assert evaluate.pending(recipe, store) == []
+    assert evaluate.run(recipe, store).rows == 0
+    assert bundle.pending(recipe, store)
+    bundle.run(recipe, store)
+    assert bundle.pending(recipe, store) == []
+    assert Recognizer.load(f"{store.uri}/bundle").card.quality == {}
+
+
+def test_a_worker_opens_the_test_set_once(finished, monkeypatch):
+    recipe, store, *_ = finished
+    opened = []
+    monkeypatch.setattr(features, "open_test_set", lambda recipe: opened.append(1) or open_test_set(recipe))
+    monkeypatch.setattr(evaluation_shards, "SHARD_ROWS", 6)
+    extractor = features.FeatureExtractor(recipe, store)
+    for part in ("test-00000", "test-00001"):
+        extractor._test(part)
+    assert len(opened) == 1
+
+
+def test_evaluation_holds_one_shard_at_a_time(copy, monkeypatch):
+    """Scores of single rows are the same in any shards."""
+    recipe, store = copy
+    whole = store.shards(evaluate.TABLE).read("zero_shot")
+    rows = store.shards("test_features").read("test-00000")
+    for i in range(4):
+        store.shards("test_features").write(f"test-{i:05d}", rows.slice(3 * i, 3))
+    largest = []
+    read = feature_tables.read_images
+    monkeypatch.setattr(
+        feature_tables, "read_images", lambda table: largest.append(table.num_rows) or read(table)
+    )
+    evaluate._evaluate(recipe, store)
+    assert max(largest) <= 8  # the rows of a shard of images
+    again = store.shards(evaluate.TABLE).read("zero_shot")
+    assert again["image"] == whole["image"]
+    np.testing.assert_allclose(again["scores"].to_pylist(), whole["scores"].to_pylist(), atol=1e-6)
+    assert again["labels"] == whole["labels"]
+
+
 def test_the_tuning_set_puts_images_and_captions_together(finished):
     recipe, store, *_ = finished
     data = session.load_tuning_set(recipe, store)
@@ -108,8 +274,8 @@ def test_the_tuning_set_puts_images_and_captions_together(finished):
 
 def test_tuning_that_was_killed_goes_on_from_its_last_epoch(copy, monkeypatch):
     recipe, store = copy
-    whole = store.read_bytes(tune.TUNED)
-    for name in (tune.RESULT, tune.TUNED, session.PROGRESS):
+    whole = store.read_bytes(TUNED)
+    for name in (RESULT, TUNED, PROGRESS):
         os.remove(store.path(name))
     with pytest.raises(KeyboardInterrupt):
         session.run_tuning(recipe, store, on_epoch=_stop_after(2))
@@ -117,7 +283,7 @@ def test_tuning_that_was_killed_goes_on_from_its_last_epoch(copy, monkeypatch):
     epochs = []
     session.run_tuning(recipe, store, on_epoch=lambda entry: epochs.append(entry["epoch"]))
     assert epochs == [3]
-    assert store.read_bytes(tune.TUNED) == whole
+    assert store.read_bytes(TUNED) == whole
 
 
 def _stop_after(epoch):
@@ -130,7 +296,7 @@ def _stop_after(epoch):
 
 def test_figures_follow_from_the_predictions(finished):
     _, store, _, reports = finished
-    metrics = store.read_json(evaluate.METRICS)
+    metrics = store.read_json(METRICS)
     assert metrics["images"] == 12
     labels = np.array([[bool(i >> c & 1) for c in range(3)] for i in range(12)])
     for name in ("zero_shot", "t2i_pal"):
@@ -168,11 +334,11 @@ def test_the_bundle_predicts_what_the_evaluation_did(finished):
 def test_the_card_says_what_the_recognizer_is(finished):
     recipe, store, *_ = finished
     card = Recognizer.load(f"{store.uri}/bundle").card
-    assert card.quality["mAP"] == store.read_json(evaluate.METRICS)["methods"]["t2i_pal"]["mAP"]
+    assert card.quality["mAP"] == store.read_json(METRICS)["methods"]["t2i_pal"]["mAP"]
     assert card.preprocessing["resize_mode"] == "squash"
     assert card.provenance["recipe"] == recipe.fingerprint("bundle")
     assert set(card.thresholds) == set(card.classes) == set(NAMES)
-    assert card.thresholds == store.read_json(tune.RESULT)["thresholds"]
+    assert card.thresholds == store.read_json(RESULT)["thresholds"]
 
 
 @pytest.mark.parametrize("name", ["recognizer.json", "recognizer.safetensors"])
@@ -201,7 +367,7 @@ def test_a_stage_names_the_one_before_it(tmp_path):
 
 def test_a_context_that_is_too_long_is_reported_before_workers_start(copy):
     recipe, store = copy
-    os.remove(store.path(tune.RESULT))
+    os.remove(store.path(RESULT))
     longer = recipe.tune.model_copy(update={"context": 15, "workers": 2})
     with pytest.raises(UserError, match="a context of 15 tokens"):
         tune.run(recipe.model_copy(update={"tune": longer}), store)

@@ -4,6 +4,7 @@ import pytest
 from safetensors.torch import load
 
 from t2ipal.errors import UserError
+from t2ipal.run_files import RESULT, TUNED
 from t2ipal.stages import features, tune
 from tests.finished_images import compute_features, finished_images
 
@@ -31,13 +32,21 @@ def test_two_workers_tune_what_one_process_does(ray_cluster, pools):
     (recipe, store), (alone_recipe, alone) = pools
     report = tune.run(recipe, store)
     assert report.notes["epochs"] == 3
-    assert store.read_json(tune.RESULT)["ranks"] == 2
+    assert store.read_json(RESULT)["ranks"] == 2
     tune.run(alone_recipe, alone)
-    together, by_itself = (load(each.read_bytes(tune.TUNED)) for each in (store, alone))
+    together, by_itself = (load(each.read_bytes(TUNED)) for each in (store, alone))
     assert together.keys() == by_itself.keys()
     for name, value in together.items():
         # AdamW divides by small numbers, so the order of sums shows here more than with SGD.
         assert (value - by_itself[name]).abs().max() < 1e-3
+
+
+def test_a_worker_that_cannot_start_is_explained(ray_cluster, tmp_path):
+    recipe, store = finished_images(tmp_path)
+    backbone = recipe.backbone.model_copy(update={"model": "RN50", "pretrained": "openaii"})
+    broken = recipe.model_copy(update={"backbone": backbone})
+    with pytest.raises(UserError, match=r"features: a worker could not start: .*RN50.*\n.*backbone"):
+        features.run(broken, store)
 
 
 def test_a_damaged_backbone_is_reported_by_name(ray_cluster, tmp_path):

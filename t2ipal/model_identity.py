@@ -1,0 +1,70 @@
+"""Are the models behind a recipe's names still those that a run began with?
+
+A name says little: other weights may lie in the same folder. A run remembers a digest of each local folder
+when it first sees it; what comes from a hub is known by its name only.
+"""
+
+import hashlib
+from pathlib import Path
+
+from t2ipal.errors import UserError
+from t2ipal.picturebook.weights import resolve
+from t2ipal.recipe import Recipe
+from t2ipal.store import Store
+
+MODELS_FILE = "models.json"
+# Of a large file only pieces spread over it are read: other weights differ nearly everywhere.
+_PIECES, _PIECE = 32, 64 * 1024
+
+
+def check_models_unchanged(recipe: Recipe, store: Store) -> None:
+    """Raise UserError when a local model is not the one that this run began with; remember new ones.
+
+    A folder that is gone is passed over: its stages may be complete, and else it is missed elsewhere.
+    """
+    known = store.read_json(MODELS_FILE) if store.exists(MODELS_FILE) else {}
+    now = _digests(recipe)
+    for key, digest in now.items():
+        if known.get(key, digest) != digest:
+            raise UserError(
+                f"the model behind {key} has changed since the run in {store.uri!r} began",
+                "put the former files back, or give another folder with --run",
+            )
+    if now.keys() - known.keys():
+        store.write_json(MODELS_FILE, known | now)
+
+
+def _digests(recipe: Recipe) -> dict[str, str]:
+    models = {
+        "captions.model": recipe.captions.model,
+        "images.model": recipe.images.model,
+        "backbone.model": recipe.backbone.model,
+    }
+    folders = {key: Path(resolve(name)).expanduser() for key, name in models.items()}
+    return {key: folder_digest(folder) for key, folder in folders.items() if folder.is_dir()}
+
+
+def folder_digest(folder: Path) -> str:
+    """Return a hash of a model folder's files: their names, sizes and, of large ones, pieces of the content.
+
+    Hidden files and Markdown say nothing about the model and are left out.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+        name = path.relative_to(folder)
+        if any(part.startswith(".") for part in name.parts) or path.suffix == ".md":
+            continue
+        size = path.stat().st_size
+        digest.update(f"{name.as_posix()}\n{size}\n".encode())
+        with path.open("rb") as file:
+            for start in _starts(size):
+                file.seek(start)
+                digest.update(file.read(_PIECE))
+    return digest.hexdigest()
+
+
+def _starts(size: int) -> list[int]:
+    """Where to read: everywhere in a small file, else evenly from the first piece to the last one."""
+    if size <= _PIECES * _PIECE:
+        return list(range(0, size, _PIECE))
+    return [i * (size - _PIECE) // (_PIECES - 1) for i in range(_PIECES)]

@@ -1,0 +1,92 @@
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from t2ipal import lease
+from t2ipal.errors import UserError
+from t2ipal.lease import LEASE_FILE, Lease
+from t2ipal.store import Store
+from tests.test_store import s3, store  # noqa: F401  # fixtures: a local folder and an object store
+
+HOLD = """
+import sys, time
+from t2ipal.lease import Lease
+from t2ipal.store import Store
+with Lease(Store.open(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_second_job_is_refused_until_the_first_has_ended(store):  # noqa: F811
+    with Lease(store):
+        with pytest.raises(UserError, match=f"another job works in .* process {os.getpid()} on "):
+            Lease(store).__enter__()
+        assert store.exists(LEASE_FILE)
+    assert not store.exists(LEASE_FILE)
+    with Lease(store):
+        pass
+
+
+def test_a_lease_ends_with_an_error_too(tmp_path):
+    run = Store.open(str(tmp_path))
+    with pytest.raises(RuntimeError), Lease(run):
+        raise RuntimeError
+    assert not run.exists(LEASE_FILE)
+
+
+def test_a_killed_job_is_taken_over_at_once(tmp_path):
+    run = Store.open(str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", HOLD, run.uri], stdout=subprocess.PIPE) as job:
+        job.stdout.readline()
+        with pytest.raises(UserError, match=f"process {job.pid}"):
+            Lease(run).__enter__()
+        job.kill()
+    start = time.monotonic()
+    with Lease(run):
+        assert time.monotonic() - start < 5
+
+
+def elsewhere(run, **changes):
+    """Turn the lease into one of another machine, which looks after it no more."""
+    content = run.read_json(LEASE_FILE)
+    run.write_json(LEASE_FILE, content | {"machine": "another", "token": "another"} | changes)
+
+
+def test_another_machine_is_believed_while_it_gives_signs(tmp_path, monkeypatch):
+    monkeypatch.setattr(lease, "BEAT_S", 0.1)
+    run = Store.open(str(tmp_path))
+    with Lease(run):
+        elsewhere(run)
+        with pytest.raises(UserError, match="another job works in"):
+            Lease(run).__enter__()
+        elsewhere(run, beat=time.time() - 61)
+        with Lease(run):
+            pass
+        assert not run.exists(LEASE_FILE)
+
+
+@pytest.mark.parametrize("ahead", [-3600, 3600])
+def test_a_machine_whose_clock_is_wrong_is_watched(tmp_path, monkeypatch, ahead):
+    monkeypatch.setattr(lease, "BEAT_S", 0.2)
+    run = Store.open(str(tmp_path))
+    now = time.time
+    monkeypatch.setattr(lease, "_machine", lambda: "first")
+    with Lease(run):
+        monkeypatch.setattr(lease, "_machine", lambda: "second")
+        monkeypatch.setattr(lease.time, "time", lambda: now() + ahead)
+        with pytest.raises(UserError, match="another job works in"):
+            Lease(run).__enter__()
+
+
+def test_a_job_that_was_taken_over_notices(tmp_path):
+    run = Store.open(str(tmp_path))
+    with Lease(run) as mine:
+        mine.check()
+        elsewhere(run)
+        with pytest.raises(UserError, match="another job has begun"):
+            mine.check()
+    assert run.exists(LEASE_FILE)  # not ours to take away

@@ -1,0 +1,61 @@
+import shutil
+
+import pytest
+
+from t2ipal.errors import UserError
+from t2ipal.model_identity import MODELS_FILE, check_models_unchanged, folder_digest
+from t2ipal.store import Store
+from tests.recipes import tiny_recipe
+from tests.tiny_clip import tiny_folder
+
+
+@pytest.fixture
+def model(tmp_path):
+    return shutil.copytree(tiny_folder("resnet"), tmp_path / "clip")
+
+
+@pytest.fixture
+def run(tmp_path, model):
+    recipe = tiny_recipe(backbone={"model": str(model)}, captions={"model": "picturebook:writer"})
+    return recipe, Store.open(str(tmp_path / "run"))
+
+
+def test_the_same_models_in_another_place_are_accepted(run, model, tmp_path):
+    recipe, store = run
+    check_models_unchanged(recipe, store)
+    assert set(store.read_json(MODELS_FILE)) == {"captions.model", "backbone.model"}  # no hub name
+    moved = shutil.copytree(model, tmp_path / "elsewhere")
+    (moved / "README.md").write_text("no part of the model")
+    backbone = recipe.backbone.model_copy(update={"model": str(moved)})
+    check_models_unchanged(recipe.model_copy(update={"backbone": backbone}), store)
+
+
+def test_other_weights_are_noticed(run, model):
+    recipe, store = run
+    check_models_unchanged(recipe, store)
+    weights = model / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(UserError, match=r"the model behind backbone\.model has changed"):
+        check_models_unchanged(recipe, store)
+
+
+def test_a_model_that_is_gone_is_passed_over_and_not_forgotten(run, model):
+    recipe, store = run
+    check_models_unchanged(recipe, store)
+    before = store.read_json(MODELS_FILE)
+    shutil.rmtree(model)
+    check_models_unchanged(recipe, store)
+    assert store.read_json(MODELS_FILE) == before
+
+
+@pytest.mark.parametrize("start", [0, 7_000_000, 9_999_999])
+def test_a_large_file_is_known_by_pieces(tmp_path, start):
+    size = 10_000_000
+    path = tmp_path / "weights.bin"
+    path.write_bytes(bytes(size))
+    before = folder_digest(tmp_path)
+    stop = min(start + 400_000, size)  # a small layer
+    path.write_bytes(bytes(start) + b"x" * (stop - start) + bytes(size - stop))
+    assert folder_digest(tmp_path) != before
