@@ -13,7 +13,7 @@ DATA = {
     "vocabulary": {"cat": ["kitten"], "dog": []},
     "captions": {"model": "./writer", "count": 8, "prompt": "write about {classes}"},
     "images": {"model": "hub/painter", "steps": 2, "guidance": 3.0, "size": 32},
-    "backbone": {"model": "RN50", "pretrained": "openai"},
+    "backbone": {"model": "RN50-quickgelu", "pretrained": "openai"},
 }
 SHIPPED = sorted((Path(__file__).parents[1] / "jobs" / "recipes").glob("*.yaml"))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import open_clip
 import torch
+from open_clip.pretrained import get_pretrained_cfg
 from open_clip.transform import merge_preprocess_dict
 from PIL import Image
 from torch import Tensor
@@ -88,8 +89,8 @@ def load_backbone(
     folder = resolve(recipe.model)
     is_folder = folder != recipe.model or os.path.isdir(folder) or folder.startswith((".", "/", "~"))
     name = f"local-dir:{os.path.expanduser(folder)}" if is_folder else folder
-    if not (random or is_folder or recipe.pretrained or ":" in name):
-        _refuse_random(recipe.model)
+    if not (random or is_folder):
+        check_name(recipe)
     try:
         with _quiet_root_logger():
             model = open_clip.create_model(
@@ -110,6 +111,16 @@ def load_backbone(
     return Backbone(model.to(device), tokenizer, recipe)
 
 
+def check_name(recipe: BackboneRecipe) -> None:
+    """Raise UserError unless a model of open_clip's own is named with weights that were trained for it."""
+    if ":" in recipe.model:  # a hub's folder says both itself
+        return
+    if recipe.pretrained is None:
+        _refuse_random(recipe.model)
+    else:
+        _refuse_other_activation(recipe.model, recipe.pretrained)
+
+
 @contextmanager
 def _quiet_root_logger() -> Iterator[None]:
     """Within, only errors are logged: open_clip tells every step of loading on the root logger."""
@@ -126,3 +137,22 @@ def _refuse_random(model: str) -> None:
     tags = open_clip.list_pretrained_tags_by_model(model)
     known = f"one of {', '.join(tags)}" if tags else "a known model: see open_clip.list_pretrained()"
     raise UserError(f"the backbone {model!r} is named without weights", f"set backbone.pretrained to {known}")
+
+
+def _refuse_other_activation(model: str, tag: str) -> None:
+    """Weights of OpenAI and some others need QuickGELU; open_clip only warns and gives wrong features."""
+    name = model.replace("/", "-")  # as open_clip does
+    config, weights = open_clip.get_model_config(name), get_pretrained_cfg(name, tag)
+    if not config or not weights:  # loading says what is wrong with the name, or the tag is a file
+        return
+    quick = bool(weights.get("quick_gelu"))
+    if quick == bool(config.get("quick_gelu")):
+        return
+    plain = name.removesuffix("-quickgelu")
+    other = f"{plain}-quickgelu" if quick else plain
+    known = other != name and other in open_clip.list_models()
+    raise UserError(
+        f"the weights {tag!r} were trained {'with' if quick else 'without'} QuickGELU, "
+        f"and the backbone {model!r} computes {'without' if quick else 'with'} it",
+        f"set backbone.model to {other}" if known else "choose other weights in backbone.pretrained",
+    )

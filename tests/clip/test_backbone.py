@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,9 +7,12 @@ import torch
 from PIL import Image
 
 from t2ipal.clip import load_backbone
+from t2ipal.clip.backbone import check_name
 from t2ipal.errors import UserError
-from t2ipal.recipe import BackboneRecipe
+from t2ipal.recipe import BackboneRecipe, load_recipe
 from tests.tiny_clip import EMBED_DIM, TOWERS, tiny_backbone, write_tiny_clip
+
+ROOT = Path(__file__).parents[2]
 
 
 def noise(width, height):
@@ -44,6 +48,26 @@ def test_a_backbone_is_frozen_and_in_evaluation_mode():
 def test_random_weights_are_given_only_when_asked_for():
     with pytest.raises(UserError, match=r"(?s)without weights.*openai"):
         load_backbone(BackboneRecipe(model="RN50"))
+
+
+@pytest.mark.parametrize(
+    ("model", "tag", "remedy"),
+    [
+        ("RN50", "openai", "set backbone.model to RN50-quickgelu"),
+        ("ViT-B/16", "openai", "set backbone.model to ViT-B-16-quickgelu"),
+        ("roberta-ViT-B-32", "laion2b_s12b_b32k", "choose other weights"),
+    ],
+)
+def test_weights_of_another_activation_are_refused(model, tag, remedy):
+    with pytest.raises(UserError, match=f"(?s)QuickGELU.*{remedy}"):
+        load_backbone(BackboneRecipe(model=model, pretrained=tag))
+
+
+@pytest.mark.parametrize("path", (ROOT / "jobs" / "recipes").glob("*.yaml"), ids=lambda path: path.stem)
+def test_shipped_recipes_name_weights_that_fit(path):
+    backbone = load_recipe(path).backbone
+    if backbone.pretrained:
+        check_name(backbone)
 
 
 @pytest.mark.parametrize("model", ["/nowhere/clip", "./nowhere", "RN51"])
