@@ -2,8 +2,13 @@
 
 recognizer.json         classes, method, backbone, preprocessing, thresholds, measured quality, provenance
 recognizer.safetensors  only the tuned parameters
+
+The frozen backbone is not in it. One that open_clip knows by name is fetched where the bundle is loaded; one
+from a local folder must lie there under the same path, which `backbone.model` in recognizer.json names: copy
+the folder with the bundle, and write its new place there.
 """
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 from PIL import Image
 from pyarrow import fs
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError
 from safetensors.torch import load
 
@@ -26,6 +31,7 @@ from t2ipal.store import Store
 from t2ipal.vocabulary import Vocabulary
 
 CARD, PARAMETERS = "recognizer.json", "recognizer.safetensors"
+FORMAT = 1  # of recognizer.json
 PACKAGES = ("torch", "open_clip_torch", "transformers", "accelerate")  # whose versions a bundle records
 
 
@@ -34,7 +40,7 @@ class Card(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: int = 1
+    format: int = FORMAT
     name: str
     classes: dict[str, list[str]]  # name -> synonyms; scores are in this order
     method: TuneRecipe
@@ -43,6 +49,11 @@ class Card(BaseModel):
     thresholds: dict[str, float]  # class -> score above which it is reported
     quality: dict[str, Any]  # the figures of evaluation/metrics.json for this recognizer
     provenance: dict[str, Any]
+
+    def public(self) -> Self:
+        """Return the card for others to read: without the path that loading needs."""
+        backbone = self.backbone.model_copy(update={"model": _name(self.backbone.model)})
+        return self.model_copy(update={"backbone": backbone})
 
 
 @dataclass(frozen=True)
@@ -67,16 +78,22 @@ class Recognizer:
     def load(cls, uri: str, device: str = "cpu") -> Self:
         """Load a bundle from a local folder or an `s3://`, `gs://` URI; UserError when it is not one."""
         try:
-            card = Card.model_validate_json(_read(uri, CARD))
+            card = _card(uri)
             parameters = load(_read(uri, PARAMETERS))
-        except (OSError, ValidationError, SafetensorError) as error:
+        except (OSError, ValueError, SafetensorError) as error:  # ValidationError is a ValueError
             raise UserError(
                 f"{uri!r} is not a recognizer bundle: {error}",
                 f"give the folder `bundle` of a finished run; it holds {CARD} and {PARAMETERS}",
             ) from error
         backbone = load_backbone(card.backbone, device)
         method = T2IPal(backbone, tuple(card.classes), card.method, seed=0)
-        method.load_state_dict(parameters)
+        try:
+            method.load_state_dict(parameters)
+        except RuntimeError as error:  # other names or other shapes
+            raise UserError(
+                f"the parameters of {uri!r} do not fit the backbone {card.backbone.model!r}: {error}",
+                "give the backbone that the recognizer was tuned on, and both files of the same bundle",
+            ) from error
         return cls(card, backbone, method.to(device))
 
     def predict(self, images: Sequence[Image.Image]) -> list[Prediction]:
@@ -103,7 +120,8 @@ class Recognizer:
 def save_bundle(store: Store, recipe: Recipe, parameters: bytes, thresholds: dict[str, float]) -> Card:
     """Write the bundle of a run's tuned `parameters` (a safetensors file); its card last."""
     metrics = store.read_json("evaluation/metrics.json")
-    quality = {key: metrics[key] for key in ("dataset", "split", "images")}
+    quality = {key: metrics[key] for key in ("split", "images")}
+    quality["dataset"] = _name(metrics["dataset"])
     card = Card(
         name=recipe.name,
         classes=Vocabulary.load(recipe.vocabulary).mapping(),
@@ -115,14 +133,29 @@ def save_bundle(store: Store, recipe: Recipe, parameters: bytes, thresholds: dic
         provenance={
             "recipe": recipe.fingerprint("bundle"),
             "seed": recipe.seed,
-            "captions": recipe.captions.model,
-            "images": recipe.images.model,
+            "captions": _name(recipe.captions.model),
+            "images": _name(recipe.images.model),
             "versions": {name: version(name) for name in PACKAGES},
         },
     )
     store.write_bytes(f"bundle/{PARAMETERS}", parameters)
     store.write_json(f"bundle/{CARD}", card.model_dump(mode="json"))
     return card
+
+
+def _name(source: str) -> str:
+    """Return a hub's name as it is, and of a path only what it leads to."""
+    return os.path.basename(source.rstrip("/")) if source.startswith(("/", "~")) else source
+
+
+def _card(uri: str) -> Card:
+    data = json.loads(_read(uri, CARD))
+    if isinstance(data, dict) and (found := data.get("format", FORMAT)) != FORMAT:
+        raise UserError(
+            f"the bundle {uri!r} has format {found}, and this version of t2ipal reads {FORMAT}",
+            "use the version that made it, or make it anew with this one: --stages bundle",
+        )
+    return Card.model_validate(data)
 
 
 def _read(uri: str, name: str) -> bytes:
