@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.checks import check_models, check_order, check_run_uri, models_are_local
+from jobs.checks import check_models, check_order, check_run_uri, joins_cluster, models_are_local
 from t2ipal.errors import UserError
 from t2ipal.recipe import Recipe
 from tests.test_recipe import DATA
@@ -63,6 +63,33 @@ def test_only_models_of_unfinished_stages_are_looked_at(tmp_path):
     check_models(gone, {"captions": ["c"], "features": ["f"]})
     with pytest.raises(UserError, match=r"images\.model: there is no model folder"):
         check_models(gone, {"images": ["i"]})
+
+
+def test_the_endpoint_needs_the_backbone_when_all_is_done(tmp_path):
+    gone = recipe(backbone=str(tmp_path / "gone"))
+    check_models(gone, {})
+    with pytest.raises(UserError, match=r"backbone\.model: there is no model folder"):
+        check_models(gone, {}, serves=True)
+
+
+def test_weights_of_another_activation_are_found_before_any_work():
+    with pytest.raises(UserError, match="QuickGELU"):
+        check_models(recipe(backbone="RN50"), {"features": ["f"]})
+
+
+@pytest.mark.parametrize(
+    ("address", "joins"),
+    [
+        ("10.0.0.1:6379", True),
+        ("auto", True),
+        ("ray://head:10001", True),
+        ("http://head:8265", False),
+        ("", False),
+    ],
+)
+def test_the_address_of_the_job_server_is_no_cluster_to_join(monkeypatch, address, joins):
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    assert joins_cluster() == joins
 
 
 def test_offline_only_when_no_model_has_a_hub_name(tmp_path):
