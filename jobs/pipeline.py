@@ -18,6 +18,7 @@ from jobs.checks import check_endpoint, check_models, check_order, check_run_uri
 from jobs.client import ask, wait_for_signal
 from jobs.console import answer_lines, print_error, quality_table, say, stage_line, user_error
 from jobs.ray_session import RaySession
+from jobs.resources import check_resources
 from serve import deploy as endpoint
 from t2ipal.evaluation.datasets import open_dataset
 from t2ipal.recipe import Recipe, load_recipe
@@ -66,41 +67,43 @@ def run(recipe: Recipe, store: Store, stages: list[str], keep_serving: bool) -> 
     missing = {name: stage.pending(recipe, store) for name, stage in STAGES.items()}
     check_order(stages, missing)
     work = {name: shards for name, shards in missing.items() if shards and name in stages}
-    check_models(recipe, work)
     serves = DEPLOY in stages and bool(keep_serving or work or not store.exists(ANSWER))
+    check_models(recipe, work, serves)
     if serves:
         check_endpoint(recipe)
     with RaySession(recipe, offline=models_are_local(recipe)) as session:
         if serves or work:
             session.start()
+            check_resources(
+                recipe, [*work, *([DEPLOY] if serves else [])], session.resources(), session.joins
+            )
+        if serves:
+            endpoint.check_cluster(recipe.serve)
         for name, stage in STAGES.items():
             if name in stages:
                 say(stage_line(stage.run(recipe, store)))
         if store.exists(evaluate.METRICS):
             say(quality_table(store.read_json(evaluate.METRICS)))
         if serves:
-            try:
-                deploy(recipe, store, keep_serving)
-            finally:
-                if session.joins:  # a cluster of our own ends with the session
-                    endpoint.stop()
+            # A cluster of our own ends with the session.
+            with endpoint.deployed(recipe, store, lasts=not session.joins) as url:
+                show(url, recipe, store)
+                if keep_serving:
+                    say("serving; stop with Ctrl-C")
+                    wait_for_signal()
     if not serves and not work:
         say("nothing to do: all of it is complete")
     say(f"run folder {store.uri}")
 
 
-def deploy(recipe: Recipe, store: Store, keep_serving: bool) -> None:
-    """Put the bundle behind HTTP, ask it about the first test image, and show its answer."""
+def show(url: str, recipe: Recipe, store: Store) -> None:
+    """Ask the endpoint about the first test image, keep its answer, and print it."""
+    say(f"endpoint {url}")
     vocabulary = Vocabulary.load(recipe.vocabulary)
     scenes = open_dataset(recipe.evaluate.dataset, recipe.evaluate.split, vocabulary)
-    url = endpoint.deploy(recipe, store)
-    say(f"endpoint {url}")
     answer = ask(url, scenes.image(0))
     store.write_json(ANSWER, answer)
     say(answer_lines(scenes.name(0), [vocabulary.names[i] for i in scenes.labels(0)], answer))
-    if keep_serving:
-        say("serving; stop with Ctrl-C")
-        wait_for_signal()
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
