@@ -13,19 +13,43 @@ from t2ipal.stages import captions, images
 BACKBONE_FILES = ("open_clip_config.json",)
 
 
-def check_models(recipe: Recipe, pending: Mapping[str, Sequence[str]]) -> None:
+def joins_cluster() -> bool:
+    """Say whether this process belongs to a Ray cluster, as within `ray job submit`.
+
+    With the address of the job server (http://...) in RAY_ADDRESS it is one that submits jobs elsewhere.
+    """
+    address = os.environ.get("RAY_ADDRESS", "")
+    return bool(address) and not address.startswith(("http://", "https://"))
+
+
+def check_models(recipe: Recipe, pending: Mapping[str, Sequence[str]], serves: bool = False) -> None:
     """Raise UserError unless the local model folders that the unfinished stages need are whole.
 
-    `pending` holds the missing shards by stage; a model whose work is done may be gone.
+    `pending` holds the missing shards by stage; a model whose work is done may be gone, but the endpoint
+    needs the backbone.
     """
     needs = (
         (("captions",), "captions.model", recipe.captions.model, captions.MODEL_FILES),
         (("images",), "images.model", recipe.images.model, images.MODEL_FILES),
-        (("features", "tune", "evaluate", "bundle"), "backbone.model", recipe.backbone.model, BACKBONE_FILES),
+        (
+            ("features", "tune", "evaluate", "bundle", "deploy"),
+            "backbone.model",
+            recipe.backbone.model,
+            BACKBONE_FILES,
+        ),
     )
     for stages, key, model, files in needs:
-        if any(pending.get(stage) for stage in stages):
+        if any(pending.get(stage) for stage in stages) or (serves and "deploy" in stages):
             check_model_folder(resolve(model), key, files)
+            # Importing open_clip takes seconds, and has nothing to say about folders and hubs.
+            if key == "backbone.model" and ":" not in model and not os.path.isdir(model):
+                _check_backbone_name(recipe)
+
+
+def _check_backbone_name(recipe: Recipe) -> None:
+    from t2ipal.clip.backbone import check_name
+
+    check_name(recipe.backbone)
 
 
 def check_order(stages: Sequence[str], pending: Mapping[str, Sequence[str]]) -> None:
@@ -46,7 +70,7 @@ def check_order(stages: Sequence[str], pending: Mapping[str, Sequence[str]]) -> 
 
 def check_endpoint(recipe: Recipe) -> None:
     """Raise UserError unless the endpoint's port is free; on a cluster, Ray Serve may already hold it."""
-    if "RAY_ADDRESS" not in os.environ:
+    if not joins_cluster():
         check_port(recipe.serve.host, recipe.serve.port)
 
 
@@ -60,7 +84,7 @@ def check_run_uri(uri: str) -> None:
     """Refuse a relative path within a submitted job: it lies in Ray's copy of the working directory, which
     goes away.
     """
-    if "RAY_ADDRESS" in os.environ and "://" not in uri and not os.path.isabs(os.path.expanduser(uri)):
+    if joins_cluster() and "://" not in uri and not os.path.isabs(os.path.expanduser(uri)):
         raise UserError(
             f"the run folder {uri!r} is relative, and on a cluster the working directory does not last",
             "give --run an absolute path that all nodes share, or an s3:// or gs:// URI",

@@ -40,13 +40,20 @@ def answer_lines(image: str, truth: list[str], answer: Mapping[str, Any]) -> str
 
 
 def user_error(error: BaseException | None) -> UserError | None:
-    """Return the UserError in a chain of causes: Ray wraps what a worker raises."""
-    while error is not None:
-        inner = getattr(error, "cause", None) or error.__cause__
-        if isinstance(error, UserError) and not isinstance(inner, UserError):
-            return error
-        error = inner
-    return None
+    """Return the UserError within an exception: Ray wraps what a worker raises, in several ways."""
+    if error is None or type(error) is UserError:
+        return error
+    for inner in _inner(error):
+        if (found := user_error(inner)) is not None:
+            return found
+    return error if isinstance(error, UserError) else None
+
+
+def _inner(error: BaseException) -> list[BaseException]:
+    """Return what Ray Core, Ray Train and Python themselves keep of the exceptions before this one."""
+    kept = (getattr(error, "cause", None), getattr(error, "_base_exc", None), error.__cause__)
+    failures = getattr(error, "worker_failures", {})  # of a training's workers, by rank
+    return [each for each in (*kept, *failures.values()) if isinstance(each, BaseException)]
 
 
 def print_error(error: UserError) -> None:

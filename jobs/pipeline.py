@@ -18,8 +18,9 @@ from jobs.checks import check_endpoint, check_models, check_order, check_run_uri
 from jobs.client import ask, wait_for_signal
 from jobs.console import answer_lines, print_error, quality_table, say, stage_line, user_error
 from jobs.example import example
-from jobs.preflight import check_backbone_name, check_paths
+from jobs.preflight import check_paths
 from jobs.ray_session import RaySession
+from jobs.resources import check_resources
 from serve import deploy as endpoint
 from t2ipal.lease import Lease
 from t2ipal.model_identity import check_models_unchanged
@@ -73,25 +74,30 @@ def run(recipe: Recipe, store: Store, stages: list[str], keep_serving: bool, lea
     missing = _missing(recipe, store, stages)
     check_order(stages, missing)
     work = {name: shards for name, shards in missing.items() if shards and name in stages}
-    check_models(recipe, work)
-    check_backbone_name(recipe, work)
     serves = DEPLOY in stages and bool(keep_serving or work or not store.exists(ANSWER))
+    check_models(recipe, work, serves)
     if serves:
         check_endpoint(recipe)
     with RaySession(recipe, offline=models_are_local(recipe)) as session:
         if serves or work:
             session.start()
+            check_resources(
+                recipe, [*work, *([DEPLOY] if serves else [])], session.resources(), session.joins
+            )
+        if serves:
+            endpoint.check_cluster(recipe.serve)
         for name in (name for name in STAGES if name in stages):
             lease.check()
             _complete(name, recipe, store)
         if store.exists(METRICS):
             say(quality_table(store.read_json(METRICS)))
         if serves:
-            try:
-                deploy(recipe, store, keep_serving)
-            finally:
-                if session.joins:  # a cluster of our own ends with the session
-                    endpoint.stop()
+            # A cluster of our own ends with the session.
+            with endpoint.deployed(recipe, store, lasts=not session.joins) as url:
+                show(url, recipe, store)
+                if keep_serving:
+                    say("serving; stop with Ctrl-C")
+                    wait_for_signal()
     if not serves and not work:
         say("nothing to do: all of it is complete")
     say(f"run folder {store.uri}")
@@ -114,18 +120,14 @@ def _complete(name: str, recipe: Recipe, store: Store) -> None:
         say(stage_line(STAGES[name].run(recipe, store)))
 
 
-def deploy(recipe: Recipe, store: Store, keep_serving: bool) -> None:
-    """Put the bundle behind HTTP, ask it about an image, and show its answer."""
+def show(url: str, recipe: Recipe, store: Store) -> None:
+    """Ask the endpoint about an image, keep its answer, and print it."""
     names = Vocabulary.load(recipe.vocabulary).names
     shown = example(recipe, store)
-    url = endpoint.deploy(recipe, store)
     say(f"endpoint {url}")
     answer = ask(url, shown.image)
     store.write_json(ANSWER, answer)
     say(answer_lines(shown.name, [names[i] for i in shown.labels], answer))
-    if keep_serving:
-        say("serving; stop with Ctrl-C")
-        wait_for_signal()
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:

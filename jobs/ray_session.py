@@ -7,6 +7,7 @@ import tempfile
 from types import TracebackType
 from typing import Any, Self
 
+from jobs.checks import joins_cluster
 from jobs.console import say
 from t2ipal.recipe import Recipe
 
@@ -34,13 +35,13 @@ OFFLINE = {"HF_HUB_OFFLINE": "1"}
 class RaySession:
     """Starts Ray when it is first needed, and leaves nothing of it running.
 
-    With RAY_ADDRESS in the environment, as within `ray job submit`, it joins that cluster. Otherwise it
+    Within `ray job submit`, or with the address of a cluster in RAY_ADDRESS, it joins that. Otherwise it
     starts one of its own on the loopback address, whose logs are kept only when the job fails.
     """
 
     def __init__(self, recipe: Recipe, offline: bool) -> None:
         self._recipe = recipe
-        self.joins = "RAY_ADDRESS" in os.environ
+        self.joins = joins_cluster()
         self._folder: str | None = None
         self._started = False
         settings = ENVIRONMENT | (OFFLINE if offline else {})
@@ -61,7 +62,8 @@ class RaySession:
         else:
             # Else Ray replaces the loopback address by that of a network card. It reads this on import.
             os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-            self._folder = tempfile.mkdtemp(prefix="t2ipal-")
+            # Not where TMPDIR says: sockets lie below it, and their paths have to fit into 107 bytes.
+            self._folder = tempfile.mkdtemp(prefix="t2ipal-", dir="/tmp")
             self._start_private(self._folder)
 
     def _start_private(self, folder: str) -> None:
@@ -77,14 +79,20 @@ class RaySession:
                     _temp_dir=folder,
                 )
                 return
-            except Exception:
+            except Exception as error:
                 # Ray gives its processes 15 s to report, which they can miss on a busy or cold machine.
-                if attempt == ATTEMPTS:
+                if attempt == ATTEMPTS or not _was_too_slow(error):
                     raise
-                say("Ray did not start in time; trying again")
+                say(f"Ray did not start in time ({_first_line(error)}); trying again")
                 import ray
 
                 ray.shutdown()
+
+    def resources(self) -> dict[str, float]:
+        """Return what the cluster has, in all."""
+        import ray
+
+        return dict(ray.cluster_resources())
 
     def _initialise(self, **settings: Any) -> None:
         import ray
@@ -110,3 +118,12 @@ class RaySession:
             say(f"the logs of Ray are kept in {self._folder}")
         elif self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _was_too_slow(error: Exception) -> bool:
+    """Say whether Ray gave up waiting; it raises a bare Exception for some of its processes."""
+    return isinstance(error, TimeoutError) or "timed out" in str(error).lower()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__

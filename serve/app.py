@@ -51,7 +51,7 @@ class Endpoint:
     @api.get("/v1/model")
     def model(self) -> Card:
         """Describe the recognizer."""
-        return self._recognizer.card
+        return self._recognizer.card.public()
 
     @serve.batch
     async def predict(self, images: list[Image.Image]) -> list[Prediction]:

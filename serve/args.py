@@ -12,5 +12,5 @@ class ServeArgs(EndpointSettings):
 
     @classmethod
     def of(cls, serve: ServeRecipe, bundle: str) -> Self:
-        """Return a recipe's settings for a bundle; host and port are not the application's business."""
-        return cls(bundle=bundle, **serve.model_dump(exclude={"host", "port"}))
+        """Return a recipe's settings for a bundle; where it listens is not the application's business."""
+        return cls(bundle=bundle, **serve.model_dump(exclude={"host", "port", "application"}))

@@ -3,13 +3,15 @@
 import errno
 import logging
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from serve.args import ServeArgs
 from t2ipal.errors import UserError
-from t2ipal.recipe import Recipe
+from t2ipal.recipe import APPLICATION, Recipe, ServeRecipe
 from t2ipal.store import Store
 
-APPLICATION = "t2ipal"
 BUNDLE = "bundle"
 
 
@@ -31,34 +33,81 @@ def check_port(host: str, port: int) -> None:
             ) from error
 
 
-def deploy(recipe: Recipe, store: Store) -> str:
-    """Serve the run's bundle, wait until it answers, and return its URL. Needs an initialised Ray.
+def check_cluster(serve: ServeRecipe) -> None:
+    """Raise UserError unless the cluster has room for this endpoint beside what is there. Needs Ray."""
+    if (client := _running()) is None:
+        check_port(serve.host, serve.port)
+        return
+    listens = (client.http_config.host, client.http_config.port)
+    if listens != (serve.host, serve.port):
+        raise UserError(
+            f"Ray Serve listens on {listens[0]}:{listens[1]} on this cluster, "
+            f"and the recipe says {serve.host}:{serve.port}",
+            f"set serve.host to {listens[0]} and serve.port to {listens[1]}, or use another cluster",
+        )
+    for name, application in client.get_serve_details()["applications"].items():
+        if name == serve.application or application.get("route_prefix") == _route(serve):
+            raise UserError(
+                f"the application {name!r} on this cluster is already served at "
+                f"{application.get('route_prefix')}, and this job did not start it",
+                "set serve.application in the recipe to a name of its own (it becomes the path of the URL), "
+                "or take that application away first",
+            )
 
-    Where an endpoint of an earlier call runs on the same cluster, its application is replaced.
+
+@contextmanager
+def deployed(recipe: Recipe, store: Store, lasts: bool = False) -> Iterator[str]:
+    """Within, the run's bundle is served; yields its URL when it answers. Needs an initialised Ray.
+
+    What was started here is taken away at the end, also of a start that failed, unless it `lasts`: a private
+    cluster ends as a whole.
     """
     from ray import serve
 
     from serve.app import build
 
-    host, port = recipe.serve.host, recipe.serve.port
+    settings = recipe.serve
     if not store.exists(f"{BUNDLE}/recognizer.json"):
         raise UserError(f"there is no recognizer bundle in {store.uri!r}", "run the stage bundle first")
-    if not serve.status().proxies:
-        check_port(host, port)
+    check_cluster(settings)
+    starts = _running() is None
     logging.getLogger("ray.serve").setLevel(logging.WARNING)  # of this process; the job tells what happens
-    serve.start(http_options={"host": host, "port": port})
-    args = ServeArgs.of(recipe.serve, store.uri_of(BUNDLE))
-    serve.run(build(args), name=APPLICATION, route_prefix="/")
-    return f"http://{_reachable(host)}:{port}"
+    try:
+        serve.start(http_options={"host": settings.host, "port": settings.port})
+        args = ServeArgs.of(settings, store.uri_of(BUNDLE))
+        serve.run(build(args), name=settings.application, route_prefix=_route(settings))
+        yield f"http://{_reachable(settings.host)}:{settings.port}{_route(settings).rstrip('/')}"
+    except BaseException:
+        with suppress(Exception):  # what went wrong first is what has to be told
+            _stop(settings.application, starts, lasts)
+        raise
+    _stop(settings.application, starts, lasts)
 
 
-def stop() -> None:
-    """Take the application away, and Ray Serve with it where no other application runs."""
+def _stop(application: str, serve_is_ours: bool, lasts: bool) -> None:
+    """Take the application away, and Ray Serve with it if it is ours and nobody else uses it by now."""
     from ray import serve
 
-    serve.delete(APPLICATION)
-    if not serve.status().applications:
+    if lasts or _running() is None:
+        return
+    serve.delete(application)
+    if serve_is_ours and not serve.status().applications:
         serve.shutdown()
+
+
+def _running() -> Any:
+    """Return Ray's client of the Serve that runs on the cluster, or None.
+
+    Its public functions start Serve where there is none, and do not tell where it listens.
+    """
+    from ray.serve.context import _get_global_client
+
+    return _get_global_client(raise_if_no_controller_running=False)
+
+
+def _route(serve: ServeRecipe) -> str:
+    """Return the path of the URL: applications beside each other need different ones."""
+    return "/" if serve.application == APPLICATION else f"/{serve.application}"
 
 
 def _reachable(host: str) -> str:

@@ -2,8 +2,13 @@
 
 recognizer.json         classes, method, backbone, preprocessing, thresholds, measured quality, provenance
 recognizer.safetensors  only the tuned parameters
+
+The frozen backbone is not in it. One that open_clip knows by name is fetched where the bundle is loaded; one
+from a local folder must lie there under the same path, which `backbone.model` in recognizer.json names: copy
+the folder with the bundle, and write its new place there.
 """
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 from PIL import Image
 from pyarrow import fs
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError
 from safetensors.torch import load
 
@@ -28,6 +33,7 @@ from t2ipal.run_files import BUNDLE_PARAMETERS as PARAMETERS
 from t2ipal.store import Store
 from t2ipal.vocabulary import Vocabulary
 
+FORMAT = 1  # of recognizer.json
 PACKAGES = ("torch", "open_clip_torch", "transformers", "accelerate")  # whose versions a bundle records
 
 
@@ -36,7 +42,7 @@ class Card(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: int = 1
+    format: int = FORMAT
     name: str
     classes: dict[str, list[str]]  # name -> synonyms; scores are in this order
     method: TuneRecipe
@@ -45,6 +51,11 @@ class Card(BaseModel):
     thresholds: dict[str, float]  # class -> score above which it is reported
     quality: dict[str, Any]  # its figures of evaluation/metrics.json; empty without a test set
     provenance: dict[str, Any]
+
+    def public(self) -> Self:
+        """Return the card for others to read: without the path that loading needs."""
+        backbone = self.backbone.model_copy(update={"model": _name(self.backbone.model)})
+        return self.model_copy(update={"backbone": backbone})
 
 
 @dataclass(frozen=True)
@@ -69,16 +80,22 @@ class Recognizer:
     def load(cls, uri: str, device: str = "cpu") -> Self:
         """Load a bundle from a local folder or an `s3://`, `gs://` URI; UserError when it is not one."""
         try:
-            card = Card.model_validate_json(_read(uri, CARD))
+            card = _card(uri)
             parameters = load(_read(uri, PARAMETERS))
-        except (OSError, ValidationError, SafetensorError) as error:
+        except (OSError, ValueError, SafetensorError) as error:  # ValidationError is a ValueError
             raise UserError(
                 f"{uri!r} is not a recognizer bundle: {error}",
                 f"give the folder `bundle` of a finished run; it holds {CARD} and {PARAMETERS}",
             ) from error
         backbone = load_backbone(card.backbone, device)
         method = T2IPal(backbone, tuple(card.classes), card.method, seed=0)
-        method.load_state_dict(parameters)
+        try:
+            method.load_state_dict(parameters)
+        except RuntimeError as error:  # other names or other shapes
+            raise UserError(
+                f"the parameters of {uri!r} do not fit the backbone {card.backbone.model!r}: {error}",
+                "give the backbone that the recognizer was tuned on, and both files of the same bundle",
+            ) from error
         return cls(card, backbone, method.to(device))
 
     def predict(self, images: Sequence[Image.Image]) -> list[Prediction]:
@@ -121,8 +138,8 @@ def save_bundle(
             "recipe": recipe.fingerprint("bundle"),
             "data": data,
             "seed": recipe.seed,
-            "captions": recipe.captions.model,
-            "images": recipe.images.model,
+            "captions": _name(recipe.captions.model),
+            "images": _name(recipe.images.model),
             "versions": {name: version(name) for name in PACKAGES},
         },
     )
@@ -135,9 +152,25 @@ def _quality(store: Store, recipe: Recipe) -> dict[str, Any]:
     if recipe.evaluate.dataset is None:
         return {}
     metrics = store.read_json(METRICS)
-    about = {key: metrics[key] for key in ("dataset", "split", "images")}
+    about = {key: metrics[key] for key in ("split", "images")}
+    about["dataset"] = _name(metrics["dataset"])
     figures: dict[str, Any] = metrics["methods"].get(recipe.tune.method, {})
     return about | figures
+
+
+def _name(source: str) -> str:
+    """Return a hub's name as it is, and of a path only what it leads to."""
+    return os.path.basename(source.rstrip("/")) if source.startswith(("/", "~")) else source
+
+
+def _card(uri: str) -> Card:
+    data = json.loads(_read(uri, CARD))
+    if isinstance(data, dict) and (found := data.get("format", FORMAT)) != FORMAT:
+        raise UserError(
+            f"the bundle {uri!r} has format {found}, and this version of t2ipal reads {FORMAT}",
+            "use the version that made it, or make it anew with this one: --stages bundle",
+        )
+    return Card.model_validate(data)
 
 
 def _read(uri: str, name: str) -> bytes:

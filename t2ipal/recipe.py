@@ -28,6 +28,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 DType = Literal["float32", "float16", "bfloat16"]
 
+APPLICATION = "t2ipal"  # the endpoint's name, unless a recipe gives it one of its own
+
 
 class Section(BaseModel):
     """A part of a recipe."""
@@ -62,10 +64,37 @@ class CaptionsRecipe(Section):
     prompt: str  # holds "{classes}"
     temperature: Annotated[float, Field(ge=0)] = 0.9
     max_tokens: Positive = 48
-    engine: dict[str, Any] = {}  # keyword arguments of the vLLM engine
+    # Keyword arguments of the vLLM engine. It is split into tensor_parallel_size x pipeline_parallel_size
+    # parts, and `workers.gpus` is then the number of parts: a GPU each.
+    engine: dict[str, Any] = {}
     batch: Positive = 64
     shard_rows: Positive = 256
     workers: Workers = Workers()
+
+    @property
+    def engine_parts(self) -> int:
+        """Number of processes that one engine is split into."""
+        return int(self.engine.get("tensor_parallel_size", 1) * self.engine.get("pipeline_parallel_size", 1))
+
+    @field_validator("engine")
+    @classmethod
+    def _has_whole_parts(cls, engine: dict[str, Any]) -> dict[str, Any]:
+        for key in ("tensor_parallel_size", "pipeline_parallel_size"):
+            value = engine.get(key, 1)
+            if type(value) is not int or value < 1:
+                raise ValueError(f"{key} is {value!r}; it must be a whole number of 1 or more")
+        return engine
+
+    @model_validator(mode="after")
+    def _has_a_gpu_for_each_part(self) -> Self:
+        gpus, parts = self.workers.gpus, self.engine_parts
+        shares = parts == 1 and gpus < 1  # an engine may have a share of one GPU
+        if gpus and gpus != parts and not shares:
+            raise ValueError(
+                f"workers.gpus is {gpus:g}, and the engine has {parts} parts "
+                "(tensor_parallel_size x pipeline_parallel_size); give it one GPU for each"
+            )
+        return self
 
     @field_validator("prompt")
     @classmethod
@@ -89,7 +118,7 @@ class ImagesRecipe(Section):
     per_caption: Positive = 1
     steps: Positive
     guidance: float
-    size: Positive  # pixels, height and width
+    size: Annotated[int, Field(ge=8, multiple_of=8)]  # pixels, height and width; pipelines halve them thrice
     scheduler: str | None = None  # a scheduler class of diffusers; None keeps the pipeline's own
     negative_prompt: str = ""
     dtype: DType = "float32"
@@ -201,6 +230,8 @@ class ServeRecipe(EndpointSettings):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    # Its name in Ray Serve; any other than this one becomes the path of its URL, beside other applications.
+    application: Annotated[str, Field(pattern=r"^[\w-]+$")] = APPLICATION
 
 
 class RayRecipe(Section):

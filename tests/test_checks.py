@@ -1,10 +1,13 @@
 """What the job looks at before it starts an engine."""
 
+import sys
+
 import pytest
 
-from jobs.checks import check_models, check_order, check_run_uri, models_are_local
+from jobs.checks import check_models, check_order, check_run_uri, joins_cluster, models_are_local
 from t2ipal.errors import UserError
 from t2ipal.recipe import Recipe
+from tests.recipes import tiny_recipe
 from tests.test_recipe import DATA
 
 NOTHING = {"captions": [], "images": [], "features": []}
@@ -65,7 +68,43 @@ def test_only_models_of_unfinished_stages_are_looked_at(tmp_path):
         check_models(gone, {"images": ["i"]})
 
 
+def test_the_endpoint_needs_the_backbone_when_all_is_done(tmp_path):
+    gone = recipe(backbone=str(tmp_path / "gone"))
+    check_models(gone, {})
+    with pytest.raises(UserError, match=r"backbone\.model: there is no model folder"):
+        check_models(gone, {}, serves=True)
+
+
+def test_weights_of_another_activation_are_found_before_any_work():
+    with pytest.raises(UserError, match="QuickGELU"):
+        check_models(recipe(backbone="RN50"), {"features": ["f"]})
+
+
+@pytest.mark.parametrize(
+    ("address", "joins"),
+    [
+        ("10.0.0.1:6379", True),
+        ("auto", True),
+        ("ray://head:10001", True),
+        ("http://head:8265", False),
+        ("", False),
+    ],
+)
+def test_the_address_of_the_job_server_is_no_cluster_to_join(monkeypatch, address, joins):
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    assert joins_cluster() == joins
+
+
 def test_offline_only_when_no_model_has_a_hub_name(tmp_path):
     local = {"captions": "picturebook:writer", "images": str(tmp_path), "backbone": "picturebook:clip"}
     assert models_are_local(recipe(**local))
     assert not models_are_local(recipe(**local | {"images": "hub/painter"}))
+
+
+def test_the_backbones_name_is_looked_at_if_a_stage_needs_it(monkeypatch):
+    recipe = tiny_recipe(backbone={"model": "RN50", "pretrained": "openaii"})
+    with pytest.raises(UserError, match=r"backbone\.pretrained"):
+        check_models(recipe, {"features": ["features-00000"]})
+    monkeypatch.setitem(sys.modules, "t2ipal.clip.backbone", None)  # importing it would fail
+    check_models(recipe, {"features": []})
+    check_models(tiny_recipe(backbone={"model": "picturebook:clip"}), {"features": ["features-00000"]})

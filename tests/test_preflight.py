@@ -1,12 +1,9 @@
 """What the job looks at in its recipe before the first stage."""
 
-import sys
-
 import pytest
 
-from jobs.preflight import check_backbone_name, check_paths
+from jobs.preflight import check_paths
 from t2ipal.errors import UserError
-from tests.recipes import tiny_recipe
 from tests.test_recipe import changed, load
 
 
@@ -19,12 +16,3 @@ def test_a_submitted_job_needs_the_files_of_its_recipe(tmp_path, monkeypatch):
         check_paths(recipe)
     (tmp_path / "photos").mkdir()
     check_paths(recipe)
-
-
-def test_the_backbone_is_looked_at_if_a_stage_needs_it(monkeypatch):
-    recipe = tiny_recipe(backbone={"model": "RN50", "pretrained": "openaii"})
-    with pytest.raises(UserError, match=r"backbone\.pretrained"):
-        check_backbone_name(recipe, {"captions": [], "features": []})
-    monkeypatch.setitem(sys.modules, "t2ipal.clip.backbone", None)  # importing it would fail
-    check_backbone_name(recipe, {"captions": []})
-    check_backbone_name(tiny_recipe(backbone={"model": "picturebook:clip"}), {"features": []})

@@ -14,7 +14,7 @@ DATA = {
     "vocabulary": {"cat": ["kitten"], "dog": []},
     "captions": {"model": "./writer", "count": 8, "prompt": "write about {classes}"},
     "images": {"model": "hub/painter", "steps": 2, "guidance": 3.0, "size": 32},
-    "backbone": {"model": "RN50", "pretrained": "openai"},
+    "backbone": {"model": "RN50-quickgelu", "pretrained": "openai"},
 }
 SHIPPED = sorted((Path(__file__).parents[1] / "jobs" / "recipes").glob("*.yaml"))
 
@@ -112,6 +112,19 @@ def test_a_vocabulary_file_becomes_part_of_the_recipe(tmp_path):
         ("images.workers", {"min": 3, "max": 2}, r"images.workers: min \(3\) is above max \(2\)"),
         ("images.format", "gif", r"images.format: .*webp"),
         ("evaluate.methods", [], r"evaluate.methods: .*at least 1"),
+        ("images.size", 500, r"images.size: .*multiple of 8"),
+        (
+            "captions.engine",
+            {"tensor_parallel_size": "2"},
+            r"tensor_parallel_size is '2'; it must be a whole",
+        ),
+        (
+            "captions.engine",
+            {"pipeline_parallel_size": 0},
+            r"pipeline_parallel_size is 0; it must be a whole",
+        ),
+        ("captions.workers", {"gpus": 2}, r"workers.gpus is 2, and the engine has 1 parts"),
+        ("serve.application", "a/b", r"serve.application: .*pattern"),
         ("vocabulary", [], r"no classes"),
         ("vocabulary", ["cat", "cat"], r"'cat' is listed twice"),
     ],
@@ -165,6 +178,7 @@ CAPTIONS_ON = {"captions", "images", "features", "caption_features", "tune", "ev
         ("tune.workers", 2, set()),
         ("evaluate.split", "dev", {"test_features", "evaluate", "bundle"}),
         ("serve.port", 9000, set()),
+        ("serve.application", "other", set()),
         ("ray.num_cpus", 3, set()),
         ("name", "other", set()),
     ],

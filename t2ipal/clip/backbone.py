@@ -9,7 +9,7 @@ from typing import Any
 
 import open_clip
 import torch
-from open_clip.pretrained import is_pretrained_cfg
+from open_clip.pretrained import get_pretrained_cfg, is_pretrained_cfg
 from open_clip.transform import merge_preprocess_dict
 from PIL import Image
 from torch import Tensor
@@ -90,8 +90,8 @@ def load_backbone(
     folder = resolve(recipe.model)
     is_folder = folder != recipe.model or os.path.isdir(folder) or folder.startswith((".", "/", "~"))
     name = f"local-dir:{os.path.expanduser(folder)}" if is_folder else folder
-    if not (random or is_folder or recipe.pretrained or ":" in name):
-        _refuse_random(recipe.model)
+    if not (random or is_folder):
+        check_name(recipe)
     try:
         with _quiet_root_logger():
             model = open_clip.create_model(
@@ -112,10 +112,11 @@ def load_backbone(
     return Backbone(model.to(device), tokenizer, recipe)
 
 
-def check_backbone(recipe: BackboneRecipe) -> None:
-    """Raise UserError for a name or tag that open_clip does not know, without loading or fetching weights.
+def check_name(recipe: BackboneRecipe) -> None:
+    """Raise UserError for a name or tag that open_clip does not know, or weights trained for another model,
+    without loading or fetching weights.
 
-    A local folder, a model of another hub and a file of weights are left to `load_backbone`.
+    A local folder, a model of a hub and a file of weights are left to `load_backbone`.
     """
     model, tag = recipe.model, recipe.pretrained
     if resolve(model) != model or model.startswith((".", "/", "~")) or os.path.isdir(model) or ":" in model:
@@ -127,7 +128,9 @@ def check_backbone(recipe: BackboneRecipe) -> None:
         raise UserError(f"backbone.model: open_clip has no model {model!r}", hint)
     if not tag:
         _refuse_random(model)
-    elif not is_pretrained_cfg(known, tag) and not os.path.isfile(tag):
+    elif is_pretrained_cfg(known, tag):
+        _refuse_other_activation(known, tag)
+    elif not os.path.isfile(tag):
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(known)) or "no tag: it has no weights"
         raise UserError(
             f"backbone.pretrained: open_clip has no weights {tag!r} of {model}", f"set it to one of: {tags}"
@@ -150,3 +153,19 @@ def _refuse_random(model: str) -> None:
     tags = open_clip.list_pretrained_tags_by_model(model)
     known = f"one of {', '.join(tags)}" if tags else "a known model: see open_clip.list_pretrained()"
     raise UserError(f"the backbone {model!r} is named without weights", f"set backbone.pretrained to {known}")
+
+
+def _refuse_other_activation(name: str, tag: str) -> None:
+    """Weights of OpenAI and some others need QuickGELU; open_clip only warns and gives wrong features."""
+    config, weights = open_clip.get_model_config(name) or {}, get_pretrained_cfg(name, tag)
+    quick = bool(weights.get("quick_gelu"))
+    if quick == bool(config.get("quick_gelu")):
+        return
+    plain = name.removesuffix("-quickgelu")
+    other = f"{plain}-quickgelu" if quick else plain
+    known = other != name and other in open_clip.list_models()
+    raise UserError(
+        f"the weights {tag!r} were trained {'with' if quick else 'without'} QuickGELU, "
+        f"and the backbone {name!r} computes {'without' if quick else 'with'} it",
+        f"set backbone.model to {other}" if known else "choose other weights in backbone.pretrained",
+    )

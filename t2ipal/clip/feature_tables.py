@@ -13,9 +13,12 @@ from torch import Tensor
 
 from t2ipal.clip.text import TextFeatures
 from t2ipal.clip.vision import ImageFeatures
+from t2ipal.errors import UserError
 from t2ipal.tables import CAPTION_FEATURES, FEATURES
 
 Labels = Sequence[Sequence[int]]
+
+MOST_VALUES = 2**31 - 1  # in one Arrow array of lists, whose offsets have 32 bits
 
 
 def image_table(ids: Sequence[str], labels: Labels, batches: Sequence[ImageFeatures]) -> pa.Table:
@@ -70,12 +73,26 @@ def _half(features: Tensor) -> NDArray[np.float16]:
 
 
 def _lists(rows: Sequence[NDArray[np.float16]]) -> pa.Array:
-    ends = np.cumsum([0] + [row.size for row in rows], dtype=np.int32)
+    ends = np.cumsum([0] + [row.size for row in rows], dtype=np.int64)
+    if ends[-1] > MOST_VALUES:
+        raise UserError(
+            f"the features of a shard ({len(rows)} rows) are {ends[-1]} numbers; a file takes {MOST_VALUES}",
+            "lower images.shard_rows and captions.shard_rows in the recipe",
+        )
     values = np.concatenate(rows) if rows else np.empty(0, np.float16)
-    return pa.ListArray.from_arrays(pa.array(ends), pa.array(values))
+    return pa.ListArray.from_arrays(pa.array(ends.astype(np.int32)), pa.array(values))
 
 
 def _flat(table: pa.Table, column: str) -> NDArray[np.float16]:
-    """All values of a list column in one writable array."""
-    values = table[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return np.array(values, dtype=np.float16)
+    """All values of a list column in one writable array.
+
+    Chunk by chunk: joined into one Arrow array, the lists of a large run hold more values than it can
+    count.
+    """
+    chunks = [chunk.flatten() for chunk in table[column].chunks]
+    flat = np.empty(sum(map(len, chunks)), dtype=np.float16)
+    at = 0
+    for chunk in chunks:
+        flat[at : at + len(chunk)] = chunk.to_numpy(zero_copy_only=False)
+        at += len(chunk)
+    return flat

@@ -13,6 +13,8 @@ Box = tuple[
     float, float, float, float
 ]  # left, top, right, bottom as shares of the width and the height, 0 to 1
 
+LONGEST = 2  # sides of an image of which an input of equal sides shows the middle; longer ones are cut before
+
 
 @dataclass(frozen=True)
 class Preprocess:
@@ -25,7 +27,25 @@ class Preprocess:
     def __call__(self, images: Sequence[Image.Image]) -> Tensor:
         """Return [B, 3, size, size] float32."""
         transform = image_transform_v2(PreprocessCfg(**self.config), is_train=False)
-        return torch.stack([transform(image) for image in images])
+        return torch.stack([transform(self._bounded(image)) for image in images])
+
+    def _bounded(self, image: Image.Image) -> Image.Image:
+        """Return an image that cannot grow without bound when it is resized; most come back as they are.
+
+        Where the shorter side becomes that of the input, a line of pixels would become gigabytes, all but
+        its middle to be thrown away. Where the longer one does, its other side would become no pixel at all.
+        """
+        size, mode = self.config["size"], self.config["resize_mode"]
+        high, wide = (size, size) if isinstance(size, int) else size
+        lying = image.width > image.height
+        short, long = sorted(image.size)
+        keep = LONGEST * short * max(high, wide) // min(high, wide)
+        if mode == "shortest" and long > keep:
+            cut = (long - keep) // 2  # equally on both sides, so that the middle stays
+            return image.crop((cut, 0, long - cut, short) if lying else (0, cut, short, long - cut))
+        if mode == "longest" and long > min(high, wide) * short:
+            return image.resize((wide, 1) if lying else (1, high))
+        return image
 
     def visible(self, width: int, height: int) -> Box:
         """The part of an image that the input shows; it reaches beyond 0 to 1 where the input is padded."""

@@ -89,7 +89,8 @@ class TextTower:
     def prompts(self, context: Tensor, classes: ClassTokens) -> Tensor:
         """Features [C, D] of every class behind the shared `context` [n, W]; gradients reach the context."""
         embedded = self._tower.token_embedding(classes.ids)
-        shared = context.to(embedded.dtype).expand(len(embedded), -1, -1)
+        # A method's parameters start on the CPU, wherever the backbone is.
+        shared = context.to(embedded).expand(len(embedded), -1, -1)
         after = embedded[:, classes.start + classes.length :]
         return self._encode(torch.cat([embedded[:, : classes.start], shared, after], dim=1), classes.ids)[0]
 

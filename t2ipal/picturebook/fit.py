@@ -18,6 +18,8 @@ from t2ipal.seeds import derive_seed
 Loss = Callable[[torch.Generator, float], Tensor]
 Parts = dict[str, nn.Module | torch.optim.Optimizer]
 
+LOG_EVERY = 100  # steps
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -53,11 +55,18 @@ class Progress:
     samples: int = 0
     seconds: float = 0.0
     losses: list[tuple[int, float]] = field(default_factory=list)
+    running: float = 0.0  # sum of the losses since the last of them; kept, so that a resumed log is the same
 
 
 def device() -> torch.device:
     """A GPU where there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def finished(name: str, schedule: Schedule, work: Path) -> bool:
+    """Say whether a training of this name has come to its end in the work folder."""
+    progress = work / name / "progress.json"
+    return progress.exists() and json.loads(progress.read_text())["step"] >= (schedule.stop or schedule.steps)
 
 
 def fit(
@@ -78,19 +87,19 @@ def fit(
         parts["averaged"] = averaged
     checkpoint = work / name / "checkpoint.pt"
     progress = _resume(checkpoint, parts)
-    running, since, end = 0.0, time.monotonic(), schedule.stop or schedule.steps
+    since, end = time.monotonic(), schedule.stop or schedule.steps
     while progress.step < end:
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate(progress.step)
-        running += _step(name, progress.step, loss, schedule, parameters, optimizer)
+        progress.running += _step(name, progress.step, loss, schedule, parameters, optimizer)
         if averaged:
             averaged.update_parameters(model)
         progress.step += 1
         progress.samples += schedule.batch
-        if progress.step % 100 == 0:
-            progress.losses.append((progress.step, round(running / 100, 4)))
+        if progress.step % LOG_EVERY == 0:
+            progress.losses.append((progress.step, round(progress.running / LOG_EVERY, 4)))
             _log(name, progress, time.monotonic() - since)
-            running = 0.0
+            progress.running = 0.0
         if progress.step % schedule.save_every == 0 or progress.step == end:
             progress.seconds += time.monotonic() - since
             since = time.monotonic()

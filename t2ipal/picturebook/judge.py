@@ -73,9 +73,8 @@ def _loss(model: nn.Module, work: Path) -> Loss:
             images.append(each.images[rows])
             labels.append(each.labels[rows])
         pixels = _pixels(torch.from_numpy(np.concatenate(images)))
-        pixels = torch.where(
-            torch.rand(len(pixels), 1, 1, 1, generator=generator) < 0.5, pixels, pixels.flip(3)
-        )
+        straight = torch.rand(len(pixels), 1, 1, 1, generator=generator) < 0.5  # drawn on the CPU
+        pixels = torch.where(straight.to(pixels.device), pixels, pixels.flip(3))
         return F.binary_cross_entropy_with_logits(
             model(pixels).float(), torch.from_numpy(np.concatenate(labels)).to(device())
         )

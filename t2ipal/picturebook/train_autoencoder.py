@@ -60,11 +60,3 @@ def encode(model: AutoencoderTiny, images: Tensor) -> Tensor:
     with torch.autocast(device().type, torch.bfloat16):
         parts = [model.encode(to_pixels(part)).latents for part in images.split(500)]
     return torch.cat([part.half().cpu() for part in parts])
-
-
-@torch.no_grad()
-def psnr(model: AutoencoderTiny, images: Tensor) -> float:
-    """Peak signal-to-noise ratio, in dB, of [N, 32, 32, 3] uint8 images after a round trip."""
-    pixels = to_pixels(images)
-    error = model.decode(model.encode(pixels).latents).sample.clamp(-1, 1) - pixels
-    return float(10 * torch.log10(4 / error.square().mean()))

@@ -73,13 +73,18 @@ def untrained(clip: CLIP, autoencoder: AutoencoderTiny) -> StableDiffusionPipeli
     return pipeline(autoencoder, tower, unet())
 
 
-def train(painter: StableDiffusionPipeline, work: Path) -> tuple[StableDiffusionPipeline, Progress]:
-    """The pipeline with its UNet trained (the average of its last states), and what that took."""
+def train(
+    painter: StableDiffusionPipeline, work: Path, name: str = "painter"
+) -> tuple[StableDiffusionPipeline, Progress]:
+    """The pipeline with its UNet trained (the average of its last states), and what that took.
+
+    Courses of different names have their own checkpoints, and see the scenes in another order.
+    """
     model = painter.unet.to(device(), memory_format=torch.channels_last)
     autoencoder, tower = painter.vae.to(device()), painter.text_encoder.to(device())
     data = drawn("web", "train", SCENES, work)
     loss = _loss(model, _latents(autoencoder, data), data, _conditioner(tower, data))
-    averaged, progress = fit("painter", model, loss, SCHEDULE, work)
+    averaged, progress = fit(name, model, loss, SCHEDULE, work)
     return pipeline(autoencoder, tower, averaged), progress
 
 

@@ -14,8 +14,10 @@ SMALL_STEP_CPUS = 0.1
 def engine_config(captions: CaptionsRecipe, model: str, shards: int) -> vLLMEngineProcessorConfig:
     """Return the configuration of vLLM: on GPUs if the recipe gives its workers some, else on CPUs."""
     workers = captions.workers
-    parts = captions.engine.get("tensor_parallel_size", 1) * captions.engine.get("pipeline_parallel_size", 1)
-    bundle = {"CPU": workers.cpus / parts}
+    parts = captions.engine_parts
+    # An engine of several parts gets a placement group of them, and the actor that leads it asks for a whole
+    # CPU of one.
+    bundle = {"CPU": workers.cpus if parts == 1 else max(workers.cpus / parts, 1.0)}
     if workers.gpus:
         bundle["GPU"] = workers.gpus / parts
     small = {"num_cpus": SMALL_STEP_CPUS, "concurrency": (1, 1)}

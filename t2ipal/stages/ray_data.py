@@ -14,9 +14,10 @@ from ray.exceptions import ActorDiedError
 from t2ipal.errors import UserError
 from t2ipal.recipe import Workers
 
-# Loading a large model on a cold GPU node may take most of an hour; a pool that is silent for longer is
-# stuck.
-NO_PROGRESS_TIMEOUT_S = 3600.0
+# Ray Data gives up on a pipeline without output for half an hour. Here an output is a whole shard, which may
+# rightly take hours on a slow machine, and be cut off again by every restart. What really stands still shows
+# otherwise: Ray replaces processes and nodes that die, and a job looks at its resources before it begins.
+NO_PROGRESS_TIMEOUT_S = -1.0  # never
 
 # "package.SomeError: message" at the beginning of a line of a trace, up to its end.
 _RAISED = re.compile(r"^[\w.]+(?:Error|Exception): .+", re.MULTILINE)
@@ -24,7 +25,7 @@ _RAISED = re.compile(r"^[\w.]+(?:Error|Exception): .+", re.MULTILINE)
 
 @contextmanager
 def quiet_ray_data() -> Iterator[None]:
-    """Within, Ray Data prints errors only, and gives up on a pipeline that makes no progress.
+    """Within, Ray Data prints errors only, hands on what a worker raises, and is patient with slow shards.
 
     Its log file in the Ray session keeps everything.
     """
@@ -32,6 +33,8 @@ def quiet_ray_data() -> Iterator[None]:
     changes = {
         "enable_progress_bars": False,
         "print_on_execution_start": False,
+        # Else its own exception arrives, whose cause is lost on the way.
+        "raise_original_map_exception": True,
         "execution_no_progress_timeout_s": NO_PROGRESS_TIMEOUT_S,
         # Advice on memory reservations, repeated every half minute.
         "issue_detectors_config": replace(context.issue_detectors_config, detectors=[]),

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,10 +7,12 @@ import torch
 from PIL import Image
 
 from t2ipal.clip import load_backbone
-from t2ipal.clip.backbone import check_backbone
+from t2ipal.clip.backbone import check_name
 from t2ipal.errors import UserError
-from t2ipal.recipe import BackboneRecipe
+from t2ipal.recipe import BackboneRecipe, load_recipe
 from tests.tiny_clip import EMBED_DIM, TOWERS, tiny_backbone, write_tiny_clip
+
+ROOT = Path(__file__).parents[2]
 
 
 def noise(width, height):
@@ -47,7 +50,27 @@ def test_random_weights_are_given_only_when_asked_for():
         load_backbone(BackboneRecipe(model="RN50"))
 
 
-@pytest.mark.parametrize("model", ["/nowhere/clip", "./nowhere", "RN51"])
+@pytest.mark.parametrize(
+    ("model", "tag", "remedy"),
+    [
+        ("RN50", "openai", "set backbone.model to RN50-quickgelu"),
+        ("ViT-B/16", "openai", "set backbone.model to ViT-B-16-quickgelu"),
+        ("roberta-ViT-B-32", "laion2b_s12b_b32k", "choose other weights"),
+    ],
+)
+def test_weights_of_another_activation_are_refused(model, tag, remedy):
+    with pytest.raises(UserError, match=f"(?s)QuickGELU.*{remedy}"):
+        load_backbone(BackboneRecipe(model=model, pretrained=tag))
+
+
+@pytest.mark.parametrize("path", (ROOT / "jobs" / "recipes").glob("*.yaml"), ids=lambda path: path.stem)
+def test_shipped_recipes_name_weights_that_fit(path):
+    backbone = load_recipe(path).backbone
+    if backbone.pretrained:
+        check_name(backbone)
+
+
+@pytest.mark.parametrize("model", ["/nowhere/clip", "./nowhere"])
 def test_an_unknown_model_is_reported(model):
     with pytest.raises(UserError, match=f"cannot load the backbone '{model}'"):
         load_backbone(BackboneRecipe(model=model, pretrained="openai"))
@@ -63,13 +86,13 @@ def test_an_unknown_model_is_reported(model):
 )
 def test_a_name_that_open_clip_does_not_know_is_refused_without_loading(model, pretrained, problem):
     with pytest.raises(UserError, match=problem):
-        check_backbone(BackboneRecipe(model=model, pretrained=pretrained))
+        check_name(BackboneRecipe(model=model, pretrained=pretrained))
 
 
 @pytest.mark.parametrize(
     ("model", "pretrained"),
     [
-        ("RN50", "openai"),
+        ("RN50-quickgelu", "openai"),
         ("ViT-B/32", "laion2b-s34b-b79k"),  # as open_clip also reads them
         ("hf-hub:someone/clip", None),
         ("picturebook:clip", None),
@@ -78,7 +101,7 @@ def test_a_name_that_open_clip_does_not_know_is_refused_without_loading(model, p
     ],
 )
 def test_a_name_that_may_be_loaded_is_accepted(model, pretrained):
-    check_backbone(BackboneRecipe(model=model, pretrained=pretrained))
+    check_name(BackboneRecipe(model=model, pretrained=pretrained))
 
 
 def cut(path):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
 from t2ipal.clip.preprocess import Preprocess, to_image
@@ -30,6 +31,42 @@ def test_the_visible_part_is_what_the_model_sees(mode, visible):
     pixels[:, 100:] = 255
     seen = preprocess([Image.fromarray(pixels)])[0, 0]
     assert seen[2, 0] < seen[2, 3]
+
+
+def gradient(width, height):
+    """A picture that is smooth, so that interpolation at shifted places shows little."""
+    across, down = np.linspace(0, 3, width), np.linspace(0, 2, height)
+    waves = np.sin(across)[None, :, None] + np.cos(down)[:, None, None] + np.array([0.0, 0.3, 0.6])
+    return Image.fromarray((60 * (waves + 1)).clip(0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("mode", ["squash", "shortest", "longest"])
+@pytest.mark.parametrize("size", [(640, 480), (333, 500), (200, 100), (32, 32)])
+def test_normal_images_become_what_open_clip_makes_of_them(mode, size):
+    config = CONFIG | {"size": 64, "resize_mode": mode}
+    theirs = image_transform_v2(PreprocessCfg(**config), is_train=False)(gradient(*size))
+    assert torch.equal(Preprocess(config)([gradient(*size)])[0], theirs)
+
+
+@pytest.mark.parametrize("size", [(1201, 300), (300, 1201), (901, 100), (5000, 200)])
+def test_long_images_are_cut_to_their_middle_and_stay_the_same(size):
+    config = CONFIG | {"size": 64, "resize_mode": "shortest"}
+    theirs = image_transform_v2(PreprocessCfg(**config), is_train=False)(gradient(*size))
+    ours = Preprocess(config)([gradient(*size)])[0]
+    assert (ours - theirs).abs().max() < 4 * 4 / 255  # in units of the normalised pixels
+
+
+@pytest.mark.parametrize("mode", ["squash", "shortest", "longest"])
+@pytest.mark.parametrize("size", [(20_000, 1), (1, 20_000)])
+def test_a_line_of_pixels_does_not_grow(mode, size, monkeypatch):
+    made, resize = [], Image.Image.resize
+    monkeypatch.setattr(
+        Image.Image, "resize", lambda image, size, *rest: made.append(size) or resize(image, size, *rest)
+    )
+    batch = Preprocess(CONFIG | {"size": 64, "resize_mode": mode})([Image.new("RGB", size, "white")])
+    assert batch.shape == (1, 3, 64, 64)
+    assert batch.max() == 2
+    assert max(width * height for width, height in made) <= 2 * 64 * 64
 
 
 def test_boxes_are_mapped_back_and_cut_at_the_border():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ray.autoscaler._private.aws import config as aws
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 FOLDER = Path(__file__).parents[2] / "cluster"
@@ -32,6 +33,30 @@ def test_ray_would_refuse_a_typo(config):
 
 def test_the_head_runs_no_work(config):
     assert config["available_node_types"][config["head_node_type"]]["resources"]["CPU"] == 0
+
+
+def test_every_node_has_an_image_that_the_packages_run_on_and_leave_to_write_runs(config):
+    for name, node in config["available_node_types"].items():
+        assert "ubuntu-22.04" in node["node_config"]["ImageId"]
+        expected = "t2ipal-head" if name == config["head_node_type"] else "t2ipal-worker"
+        assert node["node_config"]["IamInstanceProfile"] == {"Name": expected}
+
+
+def test_ray_leaves_image_and_profile_as_they_are(config):
+    before = copy.deepcopy(config)
+    prepared = prepare_config(config)
+    aws._configure_iam_role(prepared)
+    aws._check_ami(prepared)
+    for name, node in before["available_node_types"].items():
+        after = prepared["available_node_types"][name]["node_config"]
+        for key in ("ImageId", "IamInstanceProfile"):
+            assert after[key] == node["node_config"][key]
+
+
+def test_uv_is_where_the_commands_call_it(config):
+    install, *others = config["setup_commands"]
+    assert install.startswith("test -x ~/.local/bin/uv ||")
+    assert any("~/.local/bin/uv sync" in each for each in others)
 
 
 def test_gpu_workers_scale_from_zero_on_spot_instances_and_say_so(config):

@@ -4,6 +4,7 @@ from torch.nn import functional
 
 from t2ipal.methods import Captions, Images, T2IPal
 from t2ipal.recipe import TuneRecipe
+from tests.fake_gpu import backbone_on_gpu, to_gpu
 from tests.tiny_clip import EMBED_DIM, tiny_backbone
 
 NAMES = ["fish", "teddy bear", "house"]
@@ -143,3 +144,16 @@ def test_the_first_state_follows_from_the_seed():
     assert torch.equal(one.global_context, same.global_context)
     assert not torch.equal(one.global_context, other.global_context)
     assert not torch.equal(one.global_context, one.local_context)
+
+
+@pytest.mark.parametrize("tower", ["resnet", "vit"])
+def test_it_is_built_trained_and_used_on_a_gpu(tower):
+    with backbone_on_gpu(tower, NAMES, 4) as backbone:
+        tuned = T2IPal(backbone, NAMES, TuneRecipe(context=4), 0)  # its parameters are on the CPU
+        to_gpu(tuned)
+        seen = Images(*backbone.pixels(torch.zeros(2, 3, 64, 64))[:2])
+        tuned.initialise([(seen, torch.ones(2, 3, dtype=torch.bool, device="cuda"))])
+        scores = tuned(seen, Captions(*backbone.sentences(["a fish", "a house"])))
+        tuned.eval()
+        for each in (*scores.values(), tuned.scores(seen), tuned.heatmap(seen)):
+            assert each.device.type == "cuda"

@@ -31,6 +31,15 @@ def test_a_resumed_training_ends_where_an_uninterrupted_one_does(tmp_path):
     assert torch.equal(resumed, whole)
 
 
+def test_the_log_does_not_show_where_a_training_was_cut_off(tmp_path):
+    long = replace(SCHEDULE, steps=200)
+    _, whole = _fit(tmp_path / "whole", long)
+    _fit(tmp_path / "parts", replace(long, stop=170))
+    _, resumed = _fit(tmp_path / "parts", long)
+    assert resumed.losses == whole.losses
+    assert [step for step, _ in whole.losses] == [100, 200]
+
+
 def test_training_learns(tmp_path):
     start, _ = _fit(tmp_path / "a", replace(SCHEDULE, stop=1))
     end, _ = _fit(tmp_path / "b", replace(SCHEDULE, steps=200))

@@ -1,3 +1,4 @@
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +9,7 @@ from ray import serve
 
 from serve.app import build
 from serve.args import ServeArgs
-from serve.deploy import deploy
+from serve.deploy import deployed
 from tests.serve.http import free_port, noise, png
 
 LIMITS = {"max_image_bytes": 100_000, "max_image_pixels": 10_000}
@@ -19,8 +20,10 @@ WAIT = 8.0  # seconds
 def url(ray_cluster, run):
     recipe, store = run
     settings = {"port": free_port(), "cpus": 0.5, **LIMITS}
-    url = deploy(recipe.model_copy(update={"serve": recipe.serve.model_copy(update=settings)}), store)
-    yield url
+    with deployed(
+        recipe.model_copy(update={"serve": recipe.serve.model_copy(update=settings)}), store
+    ) as url:
+        yield url
     serve.shutdown()
 
 
@@ -60,7 +63,9 @@ def test_requests_at_the_same_time_get_their_own_answers(url, recognizer):
 
 def test_the_model_is_described(url, recognizer):
     card = httpx.get(f"{url}/v1/model", timeout=60).json()
-    assert card == recognizer.card.model_dump(mode="json")
+    assert card == recognizer.card.public().model_dump(mode="json")
+    assert card["backbone"]["model"] == "resnet"  # the folder's name, not where it is
+    assert "/" not in json.dumps(card)
     assert list(card["classes"]) == ["fish", "house", "tree"]
 
 

@@ -121,6 +121,8 @@ def test_the_requests_of_a_shard(recipe):
     [
         ({"cpus": 2}, {}, {"CPU": 2.0, "GPU": 0.0}),
         ({"cpus": 4, "gpus": 2}, {"tensor_parallel_size": 2}, {"CPU": 2.0, "GPU": 1.0}),
+        ({"gpus": 4}, {"tensor_parallel_size": 2, "pipeline_parallel_size": 2}, {"CPU": 1.0, "GPU": 1.0}),
+        ({"cpus": 0.5, "gpus": 0.5}, {}, {"CPU": 0.5, "GPU": 0.5}),
     ],
 )
 def test_where_the_engine_runs(recipe, workers, engine, bundle):

@@ -21,7 +21,7 @@ def test_ray_data_is_quiet_within_only():
     with quiet_ray_data():
         bars, timeout, console = settings()
     assert not bars
-    assert timeout == 3600
+    assert timeout == -1  # a shard may take hours
     assert console == [logging.ERROR] * len(console)
     assert settings() == before != (bars, timeout, console)
 

@@ -1,5 +1,6 @@
 """Features, tuning, evaluation and bundle, one after the other, in this process."""
 
+import json
 import os
 import shutil
 
@@ -351,6 +352,35 @@ def test_a_damaged_bundle_is_reported(copy, name, damage):
     else:
         os.truncate(path, 50)
     with pytest.raises(UserError, match="is not a recognizer bundle"):
+        Recognizer.load(f"{store.uri}/bundle")
+
+
+def test_the_card_names_no_folder_of_this_machine_but_the_backbone(finished):
+    _, store, *_ = finished
+    card = Recognizer.load(f"{store.uri}/bundle").card
+    assert os.path.isabs(card.backbone.model)
+    assert "/" not in card.public().model_dump_json()
+
+
+def edit_card(store, **changes):
+    path = store.path("bundle/recognizer.json")
+    with open(path) as file:
+        card = json.load(file) | changes
+    with open(path, "w") as file:
+        json.dump(card, file)
+
+
+def test_a_bundle_of_another_format_is_refused(copy):
+    _, store = copy
+    edit_card(store, format=2, news=True)
+    with pytest.raises(UserError, match="has format 2, and this version of t2ipal reads 1"):
+        Recognizer.load(f"{store.uri}/bundle")
+
+
+def test_parameters_of_another_recognizer_are_refused(copy):
+    recipe, store = copy
+    edit_card(store, method=recipe.tune.model_copy(update={"context": 5}).model_dump(mode="json"))
+    with pytest.raises(UserError, match=r"(?s)do not fit the backbone .*size mismatch"):
         Recognizer.load(f"{store.uri}/bundle")
 
 

@@ -1,0 +1,66 @@
+"""What the job prints of an error, wherever it was raised."""
+
+import pickle
+
+import pytest
+from ray.train import RunConfig, ScalingConfig, WorkerGroupError
+from ray.train.data_parallel_trainer import DataParallelTrainer
+
+from jobs.console import user_error
+from t2ipal.errors import UserError
+from t2ipal.recipe import Workers
+from t2ipal.stages.ray_data import actor_pool, one_row_each, quiet_ray_data
+
+WRONG = UserError("no wings", "buy some")
+
+
+def fail(config=None):
+    raise UserError("no wings", "buy some")
+
+
+class Shards:
+    def __call__(self, row):
+        fail()
+
+
+def chained(error, cause):
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        WRONG,
+        chained(WRONG, ValueError()),
+        chained(RuntimeError(), WRONG),
+        pickle.loads(pickle.dumps(WorkerGroupError("rank 1", {0: ValueError(), 1: WRONG}))),
+    ],
+    ids=["itself", "explained", "cause", "rank"],
+)
+def test_it_is_found_within(error):
+    assert str(user_error(error)) == "no wings\n  buy some"
+
+
+@pytest.mark.parametrize("error", [None, ValueError(), WorkerGroupError("rank 0", {0: ValueError()})])
+def test_a_defect_is_not_the_users(error):
+    assert user_error(error) is None
+
+
+@pytest.mark.parametrize("step", [fail, Shards], ids=["task", "actor"])
+def test_it_comes_back_from_ray_data(ray_cluster, step):
+    with quiet_ray_data():
+        pool = {"compute": actor_pool(Workers(), 1)} if step is Shards else {}
+        rows = one_row_each(["a"]).map(step, num_cpus=0.5, **pool)
+        with pytest.raises(Exception) as raised:  # noqa: PT011
+            list(rows.iter_rows())
+    assert str(user_error(raised.value)) == "no wings\n  buy some"
+
+
+def test_it_comes_back_from_ray_train(ray_cluster, tmp_path):
+    trainer = DataParallelTrainer(
+        fail, scaling_config=ScalingConfig(num_workers=1), run_config=RunConfig(storage_path=str(tmp_path))
+    )
+    with pytest.raises(WorkerGroupError) as raised:
+        trainer.fit()
+    assert str(user_error(raised.value)) == "no wings\n  buy some"

@@ -1,0 +1,54 @@
+"""How the job's own Ray is started; the whole job's test starts a real one."""
+
+import logging
+
+import pytest
+
+from jobs import ray_session
+from jobs.ray_session import ENVIRONMENT, RaySession
+from tests.recipes import tiny_recipe
+
+
+@pytest.fixture
+def session(monkeypatch):
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray_session.shutil, "rmtree", lambda *_, **__: None)
+    yield RaySession(tiny_recipe(), offline=False)
+    logging.disable(logging.NOTSET)
+
+
+def start(session, monkeypatch, *errors):
+    """Start it with a Ray that fails in these ways, one after the other; return the settings it was given."""
+    given, errors = [], list(errors)
+
+    def initialise(**settings):
+        given.append(settings)
+        if errors:
+            raise errors.pop(0)
+
+    monkeypatch.setattr(session, "_initialise", initialise)
+    session.start()
+    return given
+
+
+def test_the_folder_of_its_sockets_has_a_short_path(session, monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    (settings,) = start(session, monkeypatch)
+    assert len(settings["_temp_dir"]) < 30
+
+
+def test_a_slow_start_is_repeated_and_explained(session, monkeypatch, capsys):
+    slow = Exception("The current node timed out during startup. This could\nhappen")
+    assert len(start(session, monkeypatch, slow, TimeoutError())) == 3
+    said = capsys.readouterr().out
+    assert "in time (The current node timed out during startup. This could); trying again" in said
+    assert "in time (TimeoutError); trying again" in said
+
+
+def test_any_other_failure_is_told_as_it_is(session, monkeypatch, capsys):
+    with pytest.raises(ValueError, match="object store"):
+        start(session, monkeypatch, ValueError("the object store is too large"))
+    assert "again" not in capsys.readouterr().out
