@@ -57,7 +57,7 @@ def recipe(**models):
     """Return a recipe whose models are hub names, unless given."""
     data = {key: DATA[key] for key in DATA}
     for section in ("captions", "images", "backbone"):
-        data[section] = DATA[section] | {"model": models.get(section, f"hub/{section}")}
+        data[section] = DATA[section] | {"model": models.get(section, f"hf-hub:hub/{section}")}
     return Recipe.model_validate(data)
 
 

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 from ray.train import RunConfig, ScalingConfig, WorkerGroupError
-from ray.train.data_parallel_trainer import DataParallelTrainer
+from ray.train.torch import TorchTrainer
 
 from jobs.console import user_error
 from t2ipal.errors import UserError
@@ -58,7 +58,7 @@ def test_it_comes_back_from_ray_data(ray_cluster, step):
 
 
 def test_it_comes_back_from_ray_train(ray_cluster, tmp_path):
-    trainer = DataParallelTrainer(
+    trainer = TorchTrainer(
         fail, scaling_config=ScalingConfig(num_workers=1), run_config=RunConfig(storage_path=str(tmp_path))
     )
     with pytest.raises(WorkerGroupError) as raised:
