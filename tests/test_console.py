@@ -3,8 +3,9 @@
 import pickle
 
 import pytest
+from ray.exceptions import RayTaskError
 from ray.train import RunConfig, ScalingConfig, WorkerGroupError
-from ray.train.torch import TorchTrainer
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from jobs.console import user_error
 from t2ipal.errors import UserError
@@ -34,9 +35,10 @@ def chained(error, cause):
         WRONG,
         chained(WRONG, ValueError()),
         chained(RuntimeError(), WRONG),
+        RayTaskError("paint", "a trace", WRONG).as_instanceof_cause(),
         pickle.loads(pickle.dumps(WorkerGroupError("rank 1", {0: ValueError(), 1: WRONG}))),
     ],
-    ids=["itself", "explained", "cause", "rank"],
+    ids=["itself", "explained", "cause", "task", "rank"],
 )
 def test_it_is_found_within(error):
     assert str(user_error(error)) == "no wings\n  buy some"
@@ -58,7 +60,7 @@ def test_it_comes_back_from_ray_data(ray_cluster, step):
 
 
 def test_it_comes_back_from_ray_train(ray_cluster, tmp_path):
-    trainer = TorchTrainer(
+    trainer = DataParallelTrainer(
         fail, scaling_config=ScalingConfig(num_workers=1), run_config=RunConfig(storage_path=str(tmp_path))
     )
     with pytest.raises(WorkerGroupError) as raised:

@@ -196,6 +196,12 @@ def test_a_port_in_use(tmp_path):
         assert_refused(start("--recipe", recipe), f"port {port}", "serve.port")
 
 
+@pytest.mark.whole_job  # its own Ray starts, and is all that does
+def test_a_stage_that_would_wait_for_ever(tmp_path):
+    recipe = small_recipe(tmp_path, tune__workers=9)
+    assert_refused(start("--recipe", recipe), "tune.workers needs 9 CPUs", "Ray has 4 CPUs and 0 GPUs")
+
+
 def test_an_unknown_stage(tmp_path):
     result = start("--recipe", small_recipe(tmp_path), "--stages", "caption")
     assert result.returncode == 2
