@@ -63,9 +63,9 @@ def test_weights_of_another_activation_are_refused(model, tag, remedy):
         load_backbone(BackboneRecipe(model=model, pretrained=tag))
 
 
-@pytest.mark.parametrize("path", (ROOT / "jobs" / "recipes").glob("*.yaml"), ids=lambda path: path.stem)
-def test_shipped_recipes_name_weights_that_fit(path):
-    backbone = load_recipe(path).backbone
+@pytest.mark.parametrize("name", ["offline", "coco2014"])
+def test_shipped_recipes_name_weights_that_fit(name):
+    backbone = load_recipe(ROOT / "jobs" / "recipes" / f"{name}.yaml").backbone
     if backbone.pretrained:
         check_name(backbone)
 
