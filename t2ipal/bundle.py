@@ -25,15 +25,16 @@ from safetensors.torch import load
 from t2ipal.clip import Backbone, load_backbone
 from t2ipal.errors import UserError
 from t2ipal.evaluation.localisation import Where, locate
-from t2ipal.methods import Images, Method, T2IPal
-from t2ipal.recipe import BackboneRecipe, Recipe, TuneRecipe
+from t2ipal.method_settings import MethodsSettings
+from t2ipal.methods import Images, Method, build_method
+from t2ipal.recipe import BackboneRecipe, Recipe
 from t2ipal.run_files import BUNDLE, METRICS
 from t2ipal.run_files import BUNDLE_CARD as CARD
 from t2ipal.run_files import BUNDLE_PARAMETERS as PARAMETERS
 from t2ipal.store import Store
 from t2ipal.vocabulary import Vocabulary
 
-FORMAT = 1  # of recognizer.json
+FORMAT = 2  # of recognizer.json
 PACKAGES = ("torch", "open_clip_torch", "transformers", "accelerate")  # whose versions a bundle records
 
 
@@ -45,7 +46,8 @@ class Card(BaseModel):
     format: int = FORMAT
     name: str
     classes: dict[str, list[str]]  # name -> synonyms; scores are in this order
-    method: TuneRecipe
+    method: str
+    settings: MethodsSettings  # of the method, and of others that it does not read
     backbone: BackboneRecipe
     preprocessing: dict[str, Any]  # as the backbone resizes and normalises; for readers, the backbone decides
     thresholds: dict[str, float]  # class -> score above which it is reported
@@ -88,7 +90,8 @@ class Recognizer:
                 f"give the folder `bundle` of a finished run; it holds {CARD} and {PARAMETERS}",
             ) from error
         backbone = load_backbone(card.backbone, device)
-        method = T2IPal(backbone, tuple(card.classes), card.method, seed=0)
+        classes = tuple(card.classes)
+        method = build_method(card.method, backbone, classes, card.settings, seed=0, exported=True)
         try:
             method.load_state_dict(parameters)
         except RuntimeError as error:  # other names or other shapes
@@ -129,7 +132,8 @@ def save_bundle(
     card = Card(
         name=recipe.name,
         classes=Vocabulary.load(recipe.vocabulary).mapping(),
-        method=recipe.tune,
+        method=recipe.tune.method,
+        settings=recipe.methods,
         backbone=recipe.backbone,
         preprocessing=load_backbone(recipe.backbone).preprocess.config,
         thresholds=thresholds,

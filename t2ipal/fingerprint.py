@@ -14,14 +14,13 @@ _INPUTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "images": (("captions",), ("images",)),
     "features": (("images",), ("backbone",)),
     "caption_features": (("captions",), ("backbone",)),
-    "tune": (("features", "caption_features"), ("tune",)),
+    "tune": (("features", "caption_features"), ("tune", "methods")),
     "test_features": ((), ("vocabulary", "backbone", "evaluate.dataset", "evaluate.split")),
-    "evaluate": (("tune", "test_features"), ("evaluate",)),
+    "evaluate": (("tune", "test_features"), ("evaluate.dataset", "evaluate.split", "evaluate.baselines")),
     "bundle": (("tune", "evaluate"), ()),
 }
 
-# Settings that say how fast and where, not what. The batch of tuning is missing here on purpose: it changes
-# the result.
+# Settings that say how fast and where, not what. The batches of tuning, in `methods`, change the result.
 _NO_EFFECT = (
     *(f"{section}.workers" for section in ("captions", "images", "features", "tune")),
     *(f"{section}.batch" for section in ("captions", "images", "features")),

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     PrivateAttr,
     ValidationError,
@@ -19,22 +17,16 @@ from pydantic import (
 
 from t2ipal.errors import UserError
 from t2ipal.fingerprint import differences, fingerprints
+from t2ipal.method_settings import MethodsSettings
 from t2ipal.recipe_paths import Written, absolute, as_written, resolve_paths
+from t2ipal.section import Positive, Section
 from t2ipal.validation import describe
 from t2ipal.vocabulary import Vocabulary
 from t2ipal.yaml_file import read_yaml
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[int, Field(ge=1)]
 DType = Literal["float32", "float16", "bfloat16"]
 
 APPLICATION = "t2ipal"  # the endpoint's name, unless a recipe gives it one of its own
-
-
-class Section(BaseModel):
-    """A part of a recipe."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Workers(Section):
@@ -66,7 +58,7 @@ class CaptionsRecipe(Section):
     max_tokens: Positive = 48
     # Keyword arguments of the vLLM engine. It is split into tensor_parallel_size x pipeline_parallel_size
     # parts, and `workers.gpus` is then the number of parts: a GPU each.
-    engine: dict[str, Any] = {}
+    engine: dict[str, Any] = Field(default_factory=dict)
     batch: Positive = 64
     shard_rows: Positive = 256
     workers: Workers = Workers()
@@ -147,30 +139,11 @@ class FeaturesRecipe(Section):
 
 
 class TuneRecipe(Section):
-    """What is tuned on the frozen features, and how (T2I-PAL, arXiv 2506.10575)."""
+    """What a job tunes on the frozen features and deploys; its settings are in `methods`."""
 
-    method: Literal["t2i_pal"] = "t2i_pal"
-    epochs: Positive = 20
-    batch: Positive = 512
-    prompt_lr: Annotated[float, Field(gt=0)] = 1e-4
-    head_lr: Annotated[float, Field(gt=0)] = 1e-3  # adapter and prototypes
-    optimizer: Literal["sgd", "adamw"] = "sgd"
-    momentum: Fraction = 0.9  # of sgd
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
-    warmup_epochs: Annotated[int, Field(ge=0)] = 1  # at `warmup_lr`, before the cosine
-    warmup_lr: Annotated[float, Field(gt=0)] = 1e-5
-    context: Positive = 16  # learnable tokens before the class name
-    scale: Annotated[float, Field(gt=0)] = 4.0  # of cosine similarities in logits
-    k_train: Annotated[float, Field(gt=0)] = 50.0  # sharpness of the heatmap
-    k_test: Annotated[float, Field(gt=0)] = 40.0
-    alpha: Fraction = 0.2  # share of the adapter
-    mix: Fraction = 0.5  # share of the global score in the answer; the local ones get the rest
-    margin: Annotated[float, Field(gt=0)] = 1.0
-    caption_branch: bool = True
-    prototypes: bool = True
-    adapter: bool = True
-    heatmap: bool = True
-    class_ranking: Annotated[float, Field(ge=0)] = 0.0  # weight of the class-wise ranking term
+    method: Literal["tai_dpt", "pvp", "t2i_pal", "t2i_pal_pvp"] = "t2i_pal"
+    # Share of the captions whose images are kept from tuning: thresholds and calibration are chosen on them.
+    holdout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     workers: Annotated[int, Field(ge=0)] = 1  # 0 trains in the driver's process
     gpu: bool = False
 
@@ -181,12 +154,19 @@ class EvaluateRecipe(Section):
     # "picturebook", or a folder of images with a file of labels; null: nothing is measured.
     dataset: str | None = "picturebook"
     split: str = "test"
-    methods: Annotated[tuple[Literal["zero_shot", "t2i_pal"], ...], Field(min_length=1)] = (
-        "zero_shot",
-        "t2i_pal",
-    )
-    # Sentence of a class for zero_shot; the class name takes the place of {}.
-    template: Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$")] = "a photo of a {}"
+    train_split: str = "train"  # labelled photos for the upper bound and for settings with few labels
+    # What a job measures beside the method that it tunes: methods that are not tuned.
+    baselines: tuple[
+        Literal[
+            "zero_shot",
+            "zero_shot_standardised",
+            "zero_shot_ensemble",
+            "zero_shot_ensemble_standardised",
+            "zero_shot_dense",
+            "zero_shot_dense_standardised",
+        ],
+        ...,
+    ] = ("zero_shot", "zero_shot_standardised")
 
 
 class Replicas(Section):
@@ -252,6 +232,7 @@ class Recipe(Section):
     images: ImagesRecipe
     backbone: BackboneRecipe
     features: FeaturesRecipe = FeaturesRecipe()
+    methods: MethodsSettings = MethodsSettings()
     tune: TuneRecipe = TuneRecipe()
     evaluate: EvaluateRecipe = EvaluateRecipe()
     serve: ServeRecipe = ServeRecipe()

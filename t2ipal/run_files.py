@@ -3,10 +3,7 @@
 The tables are named by their stages; `t2ipal.store` says what lies below them.
 """
 
-# Tuning; the order in which they are written.
-PROGRESS = "tune/progress.json"  # which checkpoint is the last, and the log so far
-TUNED = "tune/tuned.safetensors"  # the tuned parameters
-RESULT = "tune/result.json"  # the log and the thresholds: tuning is done
+TUNE = "tune"  # the folder of tuning; `t2ipal.tuning.trial` names the files in it
 
 METRICS = "evaluation/metrics.json"
 

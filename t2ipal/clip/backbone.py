@@ -13,6 +13,7 @@ from open_clip.pretrained import get_pretrained_cfg, is_pretrained_cfg
 from open_clip.transform import merge_preprocess_dict
 from PIL import Image
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from t2ipal.clip.preprocess import Preprocess
 from t2ipal.clip.text import ClassTokens, TextFeatures, TextTower, Tokenizer
@@ -54,6 +55,44 @@ class Backbone:
     def width(self) -> int:
         """Width W of the embeddings that a prompt's context replaces."""
         return self._text.width
+
+    @property
+    def embedding(self) -> int:
+        """Width D of the features that images and texts share."""
+        return int(self._text.features_width)
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the image tower's input, in pixels."""
+        size: int | tuple[int, int] = self.preprocess.config["size"]
+        return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+    @property
+    def logit_scale_parameter(self) -> Tensor:
+        """The logarithm [] of the factor by which CLIP multiplied cosine similarities in its training."""
+        scale: Tensor = self._model.logit_scale.detach()
+        return scale
+
+    @property
+    def logit_scale(self) -> Tensor:
+        """That factor [] itself, about 100."""
+        return self.logit_scale_parameter.exp()
+
+    def encode(self, pixels: Tensor, pool_positions: bool, chunk: int) -> Tensor:
+        """Global features [N, D] of inputs [N, 3, H, W]; gradients reach the pixels.
+
+        Where there are more than `chunk` inputs, they pass in chunks whose inner state is computed again for
+        the gradients instead of being held: the result is the same, the memory that of one chunk.
+        """
+
+        def whole(part: Tensor) -> Tensor:
+            return image_features(self._model.visual, part, pool_positions).whole
+
+        pixels = pixels.to(self.device)
+        parts = pixels.split(chunk)
+        if len(parts) == 1:
+            return whole(pixels)
+        return torch.cat([checkpoint(whole, part, use_reentrant=False) for part in parts])
 
     @torch.no_grad()
     def images(self, images: Sequence[Image.Image]) -> ImageFeatures:

@@ -61,8 +61,21 @@ def read_captions(table: pa.Table) -> tuple[Tensor, Tensor, Tensor]:
 
 def read_labels(table: pa.Table, classes: int) -> Tensor:
     """Labels as a bool table [N, C]."""
-    labels = torch.zeros(table.num_rows, classes, dtype=torch.bool)
-    for row, found in enumerate(table["labels"].to_pylist()):
+    return _bool_table(table["labels"], classes)
+
+
+def read_ignored(table: pa.Table, classes: int) -> Tensor:
+    """Classes of each image that are to be left out of its figures, as a bool table [N, C]; none where the
+    table does not say.
+    """
+    if "ignored" not in table.column_names:
+        return torch.zeros(table.num_rows, classes, dtype=torch.bool)
+    return _bool_table(table["ignored"], classes)
+
+
+def _bool_table(column: pa.ChunkedArray, classes: int) -> Tensor:
+    labels = torch.zeros(len(column), classes, dtype=torch.bool)
+    for row, found in enumerate(column.to_pylist()):
         labels[row, found] = True
     return labels
 

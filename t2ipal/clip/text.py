@@ -61,6 +61,15 @@ class TextTower:
         self.width = int(tower.token_embedding.embedding_dim)
         self.context_length = int(tower.context_length)
 
+    @property
+    def features_width(self) -> int:
+        """Width D of the features."""
+        projection = self._tower.text_projection
+        if projection is None:
+            return self.width
+        shape = projection.weight.shape[::-1] if isinstance(projection, nn.Module) else projection.shape
+        return int(shape[1])
+
     def sentences(self, texts: Sequence[str]) -> TextFeatures:
         """Features of whole sentences, L = the model's context length; longer ones are cut by the
         tokenizer.

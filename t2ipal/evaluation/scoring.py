@@ -1,11 +1,27 @@
 """Scores of many images from their frozen features."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from t2ipal.evaluation.metrics import Scores
+from t2ipal.clip.feature_tables import read_ignored, read_images, read_labels
+from t2ipal.evaluation.metrics import Labels, Scores
 from t2ipal.methods.base import Images, Method
+from t2ipal.shards import Shards
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores of N images, without their features."""
+
+    ids: list[str]
+    scores: Scores  # [N, C]
+    parts: dict[str, Scores]  # of each part of the answer, [N, C]
+    labels: Labels  # [N, C]
+    ignored: Labels  # [N, C]: what to leave out, as VOC's difficult objects
 
 
 def score(
@@ -25,3 +41,27 @@ def score(
         for name, part in answer.items():
             parts.setdefault(name, []).append(part.cpu().numpy())
     return np.concatenate(fused), {name: np.concatenate(tables) for name, tables in parts.items()}
+
+
+def score_table(method: Method, classes: int, shards: Shards, names: Sequence[str]) -> Scored:
+    """Score shards of a table of features one by one: of all images together only the scores are held."""
+    scored = list(_score_each(method, classes, shards, names))
+    return Scored(
+        [each for part in scored for each in part.ids],
+        np.concatenate([part.scores for part in scored]),
+        {name: np.concatenate([part.parts[name] for part in scored]) for name in scored[0].parts},
+        np.concatenate([part.labels for part in scored]),
+        np.concatenate([part.ignored for part in scored]),
+    )
+
+
+def _score_each(method: Method, classes: int, shards: Shards, names: Sequence[str]) -> Iterator[Scored]:
+    for name in names:
+        rows = shards.read(name)
+        if rows.num_rows:  # of a shard may be nothing that was kept
+            yield Scored(
+                rows["image_id"].to_pylist(),
+                *score(method, *read_images(rows)),
+                read_labels(rows, classes).numpy(),
+                read_ignored(rows, classes).numpy(),
+            )

@@ -31,3 +31,9 @@ def aggregate(weights: Tensor, similarity: Tensor) -> Tensor:
 def pool(weights: Tensor, places: Tensor) -> Tensor:
     """Class-wise feature z_c = sum_j M_cj x_j, [B, C, D]."""
     return torch.einsum("bcp,bpd->bcd", weights, places)
+
+
+def local_similarity(places: Tensor, classes: Tensor, sharpness: float, mask: Tensor | None = None) -> Tensor:
+    """Local similarity [B, C] of places [B, P, D] to classes [C, D], by the heatmap of the same features."""
+    similarity = similarities(places, classes)
+    return aggregate(attention(similarity, sharpness, mask), similarity)

@@ -12,119 +12,148 @@ switched off in the recipe.
     s^l_c      sum_j M_cj scale cos(x_j, L_c)
     s^p_c      scale cos(sum_j M_cj x_j, p_c), with p_c a learnable prototype
 
-The answer is mix s^g + (1 - mix) (s^l + s^p) / 2.
+Each score of the image is trained by the ranking loss, and so are TaI-DPT's two of its caption. The answer is
+mix s^g + (1 - mix) (s^l + s^p) / 2.
+
+With `adapter: cache`, Tip-Adapter's cache (arXiv 2111.03930), which the paper cites, takes the adapter's
+place: features stay as they are, and s^g_c gets scale alpha times the cache's score.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from t2ipal.clip import Backbone
+from t2ipal.method_settings import MethodsSettings
 from t2ipal.methods.adapter import Adapter
-from t2ipal.methods.base import Captions, Images, Method
+from t2ipal.methods.base import Batch, Images, Method, Phase, Rate, Terms, TrainingSet
+from t2ipal.methods.cache_adapter import CacheAdapter
+from t2ipal.methods.caption_branch import caption_scores
 from t2ipal.methods.heatmap import aggregate, attention, pool, similarities
-from t2ipal.recipe import TuneRecipe
+from t2ipal.methods.prompts import ClassFeatures, Prompts, Sentences
 from t2ipal.seeds import derive_seed
 
-CONTEXT_STD = 0.02  # of the first context, as TaI-DPT
+TUNE = "tune"  # its only phase
+BATCH = 256  # of images looked at while the prototypes get their first state
 
 
 class T2IPal(Method):
     """See the module's text."""
 
-    def __init__(self, backbone: Backbone, classes: Sequence[str], recipe: TuneRecipe, seed: int) -> None:
+    def __init__(
+        self, backbone: Backbone, classes: Sequence[str], settings: MethodsSettings, seed: int
+    ) -> None:
         super().__init__()
-        self._backbone = backbone
-        self._recipe = recipe
-        self._tokens = backbone.class_tokens(classes, recipe.context)
-        self._text: tuple[Tensor, Tensor] | None = None
+        own = self._own = settings.t2i_pal
         generator = torch.Generator().manual_seed(derive_seed(seed, "tune", "parameters"))
-        shape = (recipe.context, backbone.width)
-        self.global_context = nn.Parameter(torch.randn(shape, generator=generator) * CONTEXT_STD)
-        self.local_context = nn.Parameter(torch.randn(shape, generator=generator) * CONTEXT_STD)
+        self.prompts = (
+            Prompts(backbone, classes, own.context, generator)
+            if own.prompts
+            else Sentences(backbone, classes, (settings.zero_shot.template,))
+        )
         with torch.no_grad():
-            local = self._classes()[1].cpu()
-        self.adapter = Adapter(local.shape[1], recipe.alpha, generator) if recipe.adapter else None
-        self.prototypes = nn.Parameter(local.clone()) if recipe.prototypes else None
+            local = self.prompts().local.cpu()
+        width = local.shape[1]
+        self.adapter = Adapter(width, own.alpha, generator) if own.adapter == "bottleneck" else None
+        self.cache = (
+            CacheAdapter(width, len(classes), own.cache_size, own.cache_sharpness)
+            if own.adapter == "cache"
+            else None
+        )
+        self.prototypes = nn.Parameter(local.clone()) if own.prototypes else None
+
+    def phases(self) -> Sequence[Phase]:
+        """One, from images and captions; from captions alone where the images are switched off."""
+        own = self._own
+        warmup = own.schedule.warmup_lr
+        rates = {"prompts": Rate(own.prompt_lr, warmup)} if own.prompts else {}
+        if own.image_branch:
+            rates |= {name: Rate(own.head_lr, warmup) for name in ("adapter", "cache.keys", "prototypes")}
+        rows = "images" if own.image_branch else "captions"
+        return [
+            Phase(
+                TUNE,
+                rows,
+                own.schedule,
+                rates,
+                margin=own.margin,
+                class_ranking=own.class_ranking,
+                templates=own.templates,
+            )
+        ]
 
     @torch.no_grad()
-    def initialise(self, batches: Iterable[tuple[Images, Tensor]]) -> None:
+    def begin(self, phase: Phase, data: TrainingSet) -> None:
         """Start each prototype at the mean z_c of the images that hold c; where none does, it stays at
-        L_c.
+        L_c. Fill the cache.
         """
+        if phase.rows != "images":
+            return
+        if self.cache is not None:
+            self.cache.fill(data)
         if self.prototypes is None:
             return
         total, count = torch.zeros_like(self.prototypes), torch.zeros_like(self.prototypes[:, 0])
-        for images, labels in batches:
-            _, patches = self._adapt(images)
+        local = self.prompts().local
+        for images, labels in data.in_order(BATCH, self.prototypes.device):
+            patches = self._adapt(images).patches
             holds = labels.to(patches.dtype)
-            pooled = pool(self._attend(similarities(patches, self._classes()[1])), patches)
+            pooled = pool(self._attend(similarities(patches, local)), patches)
             total += torch.einsum("bc,bcd->cd", holds, pooled)
             count += holds.sum(dim=0)
         mean = functional.normalize(total, dim=-1)
         self.prototypes.copy_(torch.where(count[:, None] > 0, mean, self.prototypes))
 
-    def forward(self, images: Images, captions: Captions | None = None) -> dict[str, Tensor]:
-        """Parts of images, and of captions where the recipe trains on them."""
-        classes = self._classes()
-        scores = {f"image_{name}": part for name, part in self._image_parts(images, classes).items()}
-        if captions is not None and self._recipe.caption_branch:
-            tokens = similarities(captions.tokens, classes[1])
-            scores["caption_global"] = self._recipe.scale * captions.whole @ classes[0].T
-            scores["caption_local"] = self._recipe.scale * aggregate(
-                self._attend(tokens, captions.mask), tokens
-            )
-        return scores
+    def forward(self, batch: Batch, phase: str) -> Terms:
+        """Scores of images, and of captions where the recipe trains on them."""
+        classes, own = self.prompts(), self._own
+        scores: dict[str, Tensor] = {}
+        if own.image_branch and batch.images is not None:
+            parts = self._image_parts(self._adapt(batch.images), classes)
+            scores = {f"image_{name}": part for name, part in parts.items()}
+        if own.caption_branch and batch.captions is not None:
+            scores |= caption_scores(batch.captions, classes, own.scale, self._sharpness)
+        return Terms(ranked=scores)
 
     @torch.no_grad()
     def parts(self, images: Images) -> dict[str, Tensor]:
         """Scores "global", "local" and, with prototypes, "prototype"."""
-        return self._image_parts(images, self._classes())
+        return self._image_parts(self._adapt(images), self.prompts())
 
     def fuse(self, parts: dict[str, Tensor]) -> Tensor:
         """mix s^g + (1 - mix) times the mean of the local parts."""
-        local = [part for name, part in parts.items() if name != "global"]
-        return self._recipe.mix * parts["global"] + (1 - self._recipe.mix) * torch.stack(local).mean(dim=0)
+        local = [parts[name] for name in ("local", "prototype") if name in parts]
+        return self._own.mix * parts["global"] + (1 - self._own.mix) * torch.stack(local).mean(dim=0)
 
     @torch.no_grad()
     def heatmap(self, images: Images) -> Tensor:
         """cos(x_j, L_c), before the softmax: comparable between images."""
-        return similarities(self._adapt(images)[1], self._classes()[1])
+        return similarities(self._adapt(images).patches, self.prompts().local)
 
-    def train(self, mode: bool = True) -> "T2IPal":
-        """Prompts are encoded at every step of training, and once in evaluation."""
-        self._text = None
-        super().train(mode)
-        return self
+    @property
+    def _sharpness(self) -> float:
+        """Of the heatmap; 0, equal weights, where the recipe leaves it out."""
+        if not self._own.heatmap:
+            return 0.0
+        return self._own.k_train if self.training else self._own.k_test
 
-    def _classes(self) -> tuple[Tensor, Tensor]:
-        """G and L, [C, D] each."""
-        if self._text is not None:
-            return self._text
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.training):
-            contexts = (self.global_context, self.local_context)
-            first, second = (self._backbone.prompts(context, self._tokens) for context in contexts)
-        self._text = None if self.training else (first, second)
-        return first, second
-
-    def _adapt(self, images: Images) -> tuple[Tensor, Tensor]:
+    def _adapt(self, images: Images) -> Images:
         if self.adapter is None:
-            return images.whole, images.patches
-        return self.adapter(images.whole), self.adapter(images.patches)
+            return images
+        return Images(self.adapter(images.whole), self.adapter(images.patches))
 
-    def _attend(self, similarity: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The heatmap, or equal weights where the recipe leaves it out."""
-        sharpness = self._recipe.k_train if self.training else self._recipe.k_test
-        return attention(similarity, sharpness if self._recipe.heatmap else 0.0, mask)
+    def _attend(self, similarity: Tensor) -> Tensor:
+        return attention(similarity, self._sharpness)
 
-    def _image_parts(self, images: Images, classes: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        whole, patches = self._adapt(images)
-        similarity = similarities(patches, classes[1])
+    def _image_parts(self, adapted: Images, classes: ClassFeatures) -> dict[str, Tensor]:
+        similarity = similarities(adapted.patches, classes.local)
         weights = self._attend(similarity)
-        parts = {"global": whole @ classes[0].T, "local": aggregate(weights, similarity)}
+        parts = {"global": adapted.whole @ classes.whole.T, "local": aggregate(weights, similarity)}
+        if self.cache is not None:
+            parts["global"] = parts["global"] + self._own.alpha * self.cache(adapted.whole)
         if self.prototypes is not None:
-            pooled = functional.normalize(pool(weights, patches), dim=-1)
+            pooled = functional.normalize(pool(weights, adapted.patches), dim=-1)
             parts["prototype"] = (pooled * functional.normalize(self.prototypes, dim=-1)).sum(dim=-1)
-        return {name: self._recipe.scale * part for name, part in parts.items()}
+        return {name: self._own.scale * part for name, part in parts.items()}

@@ -4,11 +4,13 @@ import time
 
 from t2ipal.errors import UserError
 from t2ipal.recipe import Recipe
-from t2ipal.run_files import CARD, METRICS, RESULT, TUNED
+from t2ipal.run_files import CARD, METRICS
 from t2ipal.stages import evaluate, tune
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
 from t2ipal.tuning.source import short_digest
+from t2ipal.tuning.trial import Trial
+from t2ipal.vocabulary import Vocabulary
 
 STAGE = "bundle"
 
@@ -45,12 +47,14 @@ def run(recipe: Recipe, store: Store) -> StageReport:
 
 def _data(recipe: Recipe, store: Store) -> str:
     """Return a digest of what the bundle is made from."""
-    files = [RESULT] if recipe.evaluate.dataset is None else [RESULT, METRICS]
+    result = Trial.of(recipe, store).result
+    files = [result] if recipe.evaluate.dataset is None else [result, METRICS]
     return short_digest(*(store.read_bytes(name) for name in files))
 
 
 def _write(recipe: Recipe, store: Store) -> None:
     from t2ipal.bundle import save_bundle
 
-    thresholds = store.read_json(RESULT)["thresholds"]
-    save_bundle(store, recipe, store.read_bytes(TUNED), thresholds, _data(recipe, store))
+    trial, classes = Trial.of(recipe, store), Vocabulary.load(recipe.vocabulary).names
+    thresholds = dict(zip(classes, store.read_json(trial.result)["thresholds"], strict=True))
+    save_bundle(store, recipe, store.read_bytes(trial.tuned), thresholds, _data(recipe, store))

@@ -1,25 +1,26 @@
-"""Evaluate: every method of the recipe on the test features; figures as JSON, predictions as a table.
+"""Evaluate: the tuned method and the recipe's baselines on the test features; figures as JSON, predictions as
+a table.
 
 A recipe without a test set has nothing to evaluate, and the stage leaves nothing.
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from t2ipal.errors import UserError
+from t2ipal.method_names import parse_name
 from t2ipal.recipe import Recipe
-from t2ipal.run_files import METRICS, RESULT, TUNED
+from t2ipal.run_files import METRICS
 from t2ipal.stages import features, tune
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
-from t2ipal.tables import PREDICTIONS
-from t2ipal.tuning.source import short_digest, source_shards
+from t2ipal.tuning.source import SYNTHETIC, short_digest
+from t2ipal.tuning.trial import Trial
 from t2ipal.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from t2ipal.clip import Backbone
-    from t2ipal.methods import Method
+    from t2ipal.evaluation.outcome import Outcome
 
 STAGE = "evaluate"
 TABLE = "evaluation/predictions"  # one shard per method
@@ -73,99 +74,40 @@ def _require(recipe: Recipe, store: Store) -> None:
 def _origin(recipe: Recipe, store: Store) -> dict[str, str]:
     """Return what identifies the settings and the data of the figures."""
     test = store.shards(features.TEST)
-    data = short_digest(store.read_bytes(RESULT), test.digest(test.done()) or "")
+    tuned = store.read_bytes(Trial.of(recipe, store).result)
+    data = short_digest(tuned, test.digest(test.done()) or "")
     return {"fingerprint": recipe.fingerprint(STAGE), "data": data}
 
 
 def _evaluate(recipe: Recipe, store: Store) -> None:
     from t2ipal.clip import load_backbone
-    from t2ipal.evaluation.report import measure
+    from t2ipal.evaluation.report import summarise
 
-    classes = Vocabulary.load(recipe.vocabulary).names
     backbone = load_backbone(recipe.backbone)
-    made_from = _origin(recipe, store)
-    figures = {}
-    for name in recipe.evaluate.methods:
-        tested = _predict(name, tuned_method(name, backbone, recipe, store), recipe, store)
-        figures[name] = measure(tested.scores, tested.parts, tested.labels, classes)
-    metrics = {
-        **made_from,
-        "dataset": recipe.evaluate.dataset,
-        "split": recipe.evaluate.split,
-        "images": len(tested.labels),
-        "methods": figures,
-    }
-    store.write_json(METRICS, metrics)
+    made_from, count = _origin(recipe, store), 0
+    methods: dict[str, Any] = {}
+    for name in (*recipe.evaluate.baselines, recipe.tune.method):
+        outcome = _assess(name, backbone, recipe, store)
+        count = len(outcome.test.ids)
+        store.shards(TABLE).write(name, outcome.predictions())
+        methods[name] = summarise([outcome.figures(Vocabulary.load(recipe.vocabulary).names)])
+    evaluate = recipe.evaluate
+    about = {"dataset": evaluate.dataset, "split": evaluate.split, "images": count}
+    store.write_json(METRICS, {**made_from, **about, "methods": methods})
 
 
-def tuned_method(name: str, backbone: "Backbone", recipe: Recipe, store: Store) -> "Method":
-    """Return a method with the parameters that the run has tuned for it."""
-    from safetensors.torch import load
-
+def _assess(name: str, backbone: "Backbone", recipe: Recipe, store: Store) -> "Outcome":
+    from t2ipal.evaluation.fitted import Fitted, fit
+    from t2ipal.evaluation.outcome import assess
     from t2ipal.methods import build_method
 
-    method = build_method(name, backbone, Vocabulary.load(recipe.vocabulary).names, recipe)
-    if name == recipe.tune.method:
-        method.load_state_dict(load(store.read_bytes(TUNED)))
-    method.eval()
-    return method
-
-
-class Scored(NamedTuple):
-    """Scores of N images, without their features."""
-
-    ids: list[str]
-    scores: Any  # [N, C]
-    parts: dict[str, Any]  # of each part of the answer, [N, C]
-    labels: Any  # [N, C] bool
-
-
-def _predict(name: str, method: "Method", recipe: Recipe, store: Store) -> Scored:
-    """Write the predictions of one method on the test set, and return them with what its images hold."""
-    import pyarrow as pa
-
-    from t2ipal.evaluation.thresholds import above
-
-    test = _score(method, recipe, store, features.TEST, list(store.shards(features.TEST).done()))
-    found = above(test.scores, _thresholds(name, method, recipe, store))
-    table = pa.table([test.ids, test.scores.tolist(), found], schema=PREDICTIONS)
-    store.shards(TABLE).write(name, table)
-    return test
-
-
-def _thresholds(name: str, method: "Method", recipe: Recipe, store: Store) -> Any:
-    import numpy as np
-
-    from t2ipal.evaluation.thresholds import best_f1_thresholds
-
-    if name == recipe.tune.method:
-        known = store.read_json(RESULT)["thresholds"]
-        return np.array([known[each] for each in Vocabulary.load(recipe.vocabulary).names])
-    tuning = _score(method, recipe, store, features.IMAGES, source_shards(recipe, store)[0])
-    return best_f1_thresholds(tuning.scores, tuning.labels)
-
-
-def _score(method: "Method", recipe: Recipe, store: Store, table: str, shards: Sequence[str]) -> Scored:
-    """Score a table of features shard by shard: of all images together only the scores are held."""
-    import numpy as np
-
-    scored = list(_score_each(method, len(Vocabulary.load(recipe.vocabulary)), store, table, shards))
-    return Scored(
-        [each for part in scored for each in part.ids],
-        np.concatenate([part.scores for part in scored]),
-        {name: np.concatenate([part.parts[name] for part in scored]) for name in scored[0].parts},
-        np.concatenate([part.labels for part in scored]),
-    )
-
-
-def _score_each(
-    method: "Method", classes: int, store: Store, table: str, shards: Sequence[str]
-) -> Iterator[Scored]:
-    from t2ipal.clip.feature_tables import read_images, read_labels
-    from t2ipal.evaluation.scoring import score
-
-    for shard in shards:
-        rows = store.shards(table).read(shard)
-        if rows.num_rows:  # of a shard may be nothing that was kept
-            ids, labels = rows["image_id"].to_pylist(), read_labels(rows, classes).numpy()
-            yield Scored(ids, *score(method, *read_images(rows)), labels)
+    trial = Trial.of(recipe, store)
+    if name == trial.method:
+        method = trial.load(backbone)
+        fitted = Fitted.from_json(store.read_json(trial.result))
+    else:
+        classes = Vocabulary.load(recipe.vocabulary).names
+        method = build_method(name, backbone, classes, recipe.methods, recipe.seed).eval()
+        fitted = fit(recipe, store, method, SYNTHETIC, parse_name(name).standardised)
+    test = store.shards(features.TEST)
+    return assess(method, fitted, len(Vocabulary.load(recipe.vocabulary)), test, list(test.done()))

@@ -11,15 +11,15 @@ from safetensors.torch import load, save
 from torch import Tensor
 from torch.optim import Optimizer
 
-from t2ipal.methods.base import Method
+from t2ipal.methods.base import Method, tuned_parameters
 
-Log = list[dict[str, float]]
+Log = list[dict[str, Any]]  # phase, epoch within it, mean loss
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """Everything that the next epoch depends on; data order and learning rates follow from the recipe and
-    the epoch.
+    the epoch. Of a phase that has ended only the parameters go on.
     """
 
     epochs: int  # finished
@@ -40,20 +40,19 @@ def take(method: Method, optimizer: Optimizer, log: Log) -> Checkpoint:
     return Checkpoint(len(log), log, tuned_parameters(method), flat)
 
 
-def restore(checkpoint: Checkpoint, method: Method, optimizer: Optimizer) -> None:
-    """Put a state back, bit for bit."""
+def restore_parameters(checkpoint: Checkpoint, method: Method) -> None:
+    """Put the tuned parameters back, bit for bit."""
     method.load_state_dict(checkpoint.parameters)
+
+
+def restore_optimizer(checkpoint: Checkpoint, optimizer: Optimizer) -> None:
+    """Put the optimizer's tensors back, bit for bit; it is the one of the same phase."""
     states: dict[int, dict[str, Any]] = {}
     for key, value in checkpoint.optimizer.items():
         index, name = key.split(".", 1)
         states.setdefault(int(index), {})[name] = value
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": states, "param_groups": groups})
-
-
-def tuned_parameters(method: Method) -> dict[str, Tensor]:
-    """A copy, on the CPU, of what the method tunes."""
-    return {name: value.detach().cpu().clone().contiguous() for name, value in method.named_parameters()}
 
 
 def to_bytes(checkpoint: Checkpoint) -> bytes:

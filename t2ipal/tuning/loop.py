@@ -4,16 +4,17 @@ Every rank sees its part of the same batches; losses are sums over rows divided 
 batch, so the gradient that DDP averages is that of the whole batch, whatever the number of ranks.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from t2ipal.methods.base import Images, Method
-from t2ipal.recipe import TuneRecipe
-from t2ipal.tuning.checkpoint import Checkpoint, Log, restore, take
+from t2ipal.methods.base import Batch, Method, Phase, Terms
+from t2ipal.methods.randomness import StepRandom
+from t2ipal.seeds import derive_seed
+from t2ipal.tuning.checkpoint import Checkpoint, Log, restore_optimizer, restore_parameters, take
 from t2ipal.tuning.data import Step, TuningSet, epoch_steps
 from t2ipal.tuning.losses import class_ranking_loss, ranking_loss
 from t2ipal.tuning.optimizer import make_optimizer, set_learning_rates
@@ -24,7 +25,6 @@ OnEpoch = Callable[[Checkpoint], None]
 def tune(
     method: Method,
     data: TuningSet,
-    recipe: TuneRecipe,
     seed: int,
     accelerator: Accelerator,
     on_epoch: OnEpoch,
@@ -37,47 +37,98 @@ def tune(
     this with the same data.
     """
     method.to(accelerator.device).train()
-    optimizer = make_optimizer(method, recipe)
+    log: Log = []
+    if start is not None:
+        log += start.log
+        restore_parameters(start, method)
+    done = len(log)
+    for phase in method.phases():
+        finished = min(done, phase.schedule.epochs)
+        done -= finished
+        if finished < phase.schedule.epochs:
+            within = start if finished else None
+            _tune_phase(method, data, phase, seed, accelerator, on_epoch, log, finished, within)
+    return log
+
+
+def _tune_phase(
+    method: Method,
+    data: TuningSet,
+    phase: Phase,
+    seed: int,
+    accelerator: Accelerator,
+    on_epoch: OnEpoch,
+    log: Log,
+    finished: int,
+    start: Checkpoint | None,
+) -> None:
+    """Run the epochs of a phase but for the first `finished`, after which `start` is the state; add their
+    entries to the log.
+    """
+    optimizer = make_optimizer(method, phase)
     if start is None:
-        method.initialise(_in_order(data, recipe.batch, accelerator.device))
+        method.begin(phase, data)
     else:
-        restore(start, method, optimizer)
+        restore_optimizer(start, optimizer)
     wrapped, optimizer = accelerator.prepare(method, optimizer)
-    log: Log = list(start.log) if start is not None else []
-    for epoch in range(len(log), recipe.epochs):
-        set_learning_rates(optimizer, epoch, recipe)
-        ranks = (accelerator.process_index, accelerator.num_processes)
+    for epoch in range(finished, phase.schedule.epochs):
+        set_learning_rates(optimizer, epoch, phase)
         losses = []
-        for step in epoch_steps(len(data), recipe.batch, epoch, seed, *ranks):
-            loss = _loss(wrapped, data, step, recipe, accelerator)
+        for step, random in _steps(data.rows(phase), phase, epoch, seed, accelerator):
+            batch = data.batch(phase, step.rows, random, accelerator.device)
+            loss = _loss(wrapped, batch, phase, step, accelerator)
             optimizer.zero_grad()
             accelerator.backward(loss)
             optimizer.step()
             losses.append(accelerator.reduce(loss.detach(), "mean"))
-        log.append({"epoch": epoch + 1, "loss": float(torch.stack(losses).mean())})
-        on_epoch(take(method, optimizer, log))
-    return log
+        log.append({"phase": phase.name, "epoch": epoch + 1, "loss": float(torch.stack(losses).mean())})
+        on_epoch(take(method, optimizer, list(log)))
+    accelerator.free_memory()  # forgets the wrapped method of this phase
 
 
-def _loss(wrapped: Any, data: TuningSet, step: Step, recipe: TuneRecipe, accelerator: Accelerator) -> Tensor:
+def _steps(
+    rows: Tensor, phase: Phase, epoch: int, seed: int, accelerator: Accelerator
+) -> list[tuple[Step, StepRandom]]:
+    ranks = (accelerator.process_index, accelerator.num_processes)
+    own = derive_seed(seed, phase.name)
+    steps = epoch_steps(len(rows), phase.schedule.batch, epoch, own, *ranks)
+    return [
+        (
+            Step(rows[step.rows], step.places, step.counts, step.total),
+            StepRandom(derive_seed(own, epoch, i), step.places, step.total, accelerator.device),
+        )
+        for i, step in enumerate(steps)
+    ]
+
+
+def _loss(wrapped: Any, batch: Batch, phase: Phase, step: Step, accelerator: Accelerator) -> Tensor:
     """This rank's loss, scaled so that the mean over ranks is the loss of the whole batch."""
-    device = accelerator.device
-    labels, counts = data.labels[step.rows].to(device), step.counts.to(device)
-    captions = data.captions_of(step.rows, device) if recipe.caption_branch else None
-    parts: dict[str, Tensor] = wrapped(data.images(step.rows, device), captions)
-    share = accelerator.num_processes / step.total
-    rows = torch.stack([ranking_loss(part, labels, recipe.margin) for part in parts.values()]).sum(dim=0)
-    loss: Tensor = (rows * counts).sum() * share
-    if recipe.class_ranking > 0:
-        every_label, every_count = accelerator.gather(labels), accelerator.gather(counts)
-        for part in (part for name, part in parts.items() if name.startswith("image_")):
-            every = _gather(part, accelerator)[every_count]
-            term = class_ranking_loss(every, every_label[every_count], recipe.margin)
-            # Every rank has the whole term, but gradients of its own rows only: DDP averages where they must
-            # add up.
-            scaled = accelerator.num_processes * (term - term.detach()) + term.detach()
-            loss = loss + recipe.class_ranking * scaled
-    return loss
+    terms: Terms = wrapped(batch, phase.name)
+    rows = terms.rows | {
+        name: ranking_loss(scores, batch.labels, phase.margin) for name, scores in terms.ranked.items()
+    }
+    share = step.counts.to(accelerator.device) * (accelerator.num_processes / step.total)
+    weighed = [phase.weights.get(name, 1.0) * (losses * share).sum() for name, losses in rows.items()]
+    weighed += [phase.weights.get(name, 1.0) * loss for name, loss in terms.whole.items()]
+    if phase.class_ranking > 0:
+        scores = [part for name, part in terms.ranked.items() if name.startswith("image_")]
+        weighed.append(phase.class_ranking * _class_ranking(scores, batch.labels, phase, step, accelerator))
+    return torch.stack(weighed).sum()
+
+
+def _class_ranking(
+    scores: list[Tensor], labels: Tensor, phase: Phase, step: Step, accelerator: Accelerator
+) -> Tensor:
+    """The term that ranks the rows of all ranks within each class."""
+    counts = accelerator.gather(step.counts.to(accelerator.device))
+    every_label = accelerator.gather(labels)[counts]
+    terms = []
+    for part in scores:
+        term = class_ranking_loss(_gather(part, accelerator)[counts], every_label, phase.margin)
+        # Every rank has the whole term, but gradients of its own rows only: DDP averages where they must
+        # add up.
+        terms.append(accelerator.num_processes * (term - term.detach()) + term.detach())
+    return torch.stack(terms).sum()
 
 
 def _gather(scores: Tensor, accelerator: Accelerator) -> Tensor:
@@ -85,8 +136,3 @@ def _gather(scores: Tensor, accelerator: Accelerator) -> Tensor:
     everyone = list(accelerator.gather(scores.detach()).chunk(accelerator.num_processes))
     everyone[accelerator.process_index] = scores
     return torch.cat(everyone)
-
-
-def _in_order(data: TuningSet, batch: int, device: torch.device) -> Iterator[tuple[Images, Tensor]]:
-    for rows in torch.tensor_split(torch.arange(len(data)), list(range(batch, len(data), batch))):
-        yield data.images(rows, device), data.labels[rows].to(device)

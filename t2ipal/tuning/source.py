@@ -7,31 +7,37 @@ import hashlib
 
 from t2ipal.images.plan import image_shards
 from t2ipal.recipe import Recipe
+from t2ipal.seeds import derive_seed
 from t2ipal.store import Store
 
-Origin = dict[str, str | None]
+SYNTHETIC, LABELLED, CAPTIONS = "features", "train_features", "caption_features"  # tables
 
 
-def origin(recipe: Recipe, store: Store) -> Origin:
-    """Return what identifies the settings and the data of tuning; its checkpoints and its result carry it.
-
-    `data` is None while some features are missing.
+def source_shards(recipe: Recipe, run: Store, table: str) -> list[str]:
+    """Return the shards of a table that tuning reads: those of the finished captions, or of the labelled
+    photos.
     """
-    return {"fingerprint": recipe.fingerprint("tune"), "data": source_digest(recipe, store)}
-
-
-def source_shards(recipe: Recipe, store: Store) -> tuple[list[str], list[str]]:
-    """Return the shards of `features` and those of `caption_features` that the finished captions call for."""
-    captions = store.shards("captions").done()
+    if table == LABELLED:
+        return list(run.shards(LABELLED).done())
+    captions = run.shards("captions").done()
+    if table == CAPTIONS:
+        return list(captions)
     images = image_shards(captions, recipe.images.per_caption, recipe.images.shard_rows)
-    return [shard.name for shard in images], list(captions)
+    return [shard.name for shard in images]
 
 
-def source_digest(recipe: Recipe, store: Store) -> str | None:
-    """Return a hash of all features that tuning reads; None while some are missing."""
-    images, captions = source_shards(recipe, store)
-    parts = [store.shards("features").digest(images), store.shards("caption_features").digest(captions)]
+def source_digest(recipe: Recipe, run: Store, table: str) -> str | None:
+    """Return a hash of all features that tuning on a table reads; None while some are missing."""
+    tables = [LABELLED] if table == LABELLED else [SYNTHETIC, CAPTIONS]
+    parts = [run.shards(each).digest(source_shards(recipe, run, each)) for each in tables]
     return None if None in parts else short_digest(*map(str, parts))
+
+
+def is_held_out(key: str, recipe: Recipe) -> bool:
+    """Say whether a caption with its images, or a photo, is kept from tuning. The same for all methods and
+    seeds of tuning, so that they are compared on the same images.
+    """
+    return derive_seed(recipe.seed, "holdout", key) < recipe.tune.holdout * 2**63
 
 
 def short_digest(*parts: str | bytes) -> str:

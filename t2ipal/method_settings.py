@@ -1,0 +1,140 @@
+"""What the recognizers of a recipe learn, and how: one class of settings per method.
+
+The defaults are the papers' own, or what is chosen where a paper is silent; each method's module says which.
+Only numbers and switches are here, so that reading a recipe imports no torch.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from t2ipal.section import Above0, Fraction, NotBelow0, Positive, Section
+
+# A sentence about a class; the class name takes the place of {}.
+Template = Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$")]
+
+
+class Schedule(Section):
+    """The optimizer of one phase of tuning: a constant warm-up, then a cosine, from epoch to epoch."""
+
+    epochs: Positive = 20
+    horizon: Positive | None = None  # epochs after which the cosine is at 0; None: `epochs`
+    batch: Positive = 512  # rows of a step, of all workers together
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    momentum: Fraction = 0.9  # of sgd
+    weight_decay: NotBelow0 = 5e-4
+    warmup_epochs: Annotated[int, Field(ge=0)] = 1
+    warmup_lr: Above0 = 1e-5  # where a method has no warm-up rate of its own
+
+
+class ZeroShotSettings(Section):
+    """CLIP as it comes."""
+
+    template: Template = "a photo of a {}"
+    # Sentences whose features are averaged by zero_shot_ensemble; null: the 80 of OpenAI for ImageNet.
+    ensemble: Annotated[tuple[Template, ...], Field(min_length=1)] | None = None
+    scale: Above0 = 4.0  # of cosine similarities, for the dense variant
+    k: NotBelow0 = 40.0  # sharpness of the dense variant's heatmap
+    mix: Fraction = 0.5  # share of the global score in the dense variant
+
+
+class PromptSettings(Section):
+    """What all methods with learned text prompts have in common (TaI-DPT, arXiv 2211.12739)."""
+
+    context: Positive = 16  # learnable tokens before the class name
+    scale: Above0 = 4.0  # of cosine similarities in logits
+    margin: Above0 = 1.0  # of the ranking loss
+    k_train: NotBelow0 = 50.0  # sharpness of the heatmap
+    k_test: NotBelow0 = 40.0
+    templates: Annotated[int, Field(ge=0)] = 0  # template sentences per class among the captions
+
+
+class TaIDPTSettings(PromptSettings):
+    """Double-grained prompts, learned from captions alone."""
+
+    templates: Annotated[int, Field(ge=0)] = 89
+    prompt_lr: Above0 = 1e-4
+    mix: Fraction = 0.5  # share of the global score in the answer
+    schedule: Schedule = Schedule()
+
+
+class T2IPALSettings(PromptSettings):
+    """Prompts, adapter, heatmap and prototypes on synthetic images. Each part has a switch."""
+
+    prompts: bool = True  # off: the class names behind zero_shot's template, which nothing changes
+    adapter: Literal["bottleneck", "cache"] | None = "bottleneck"  # cache: as Tip-Adapter
+    heatmap: bool = True  # off: all patches weigh alike
+    prototypes: bool = True
+    image_branch: bool = True
+    caption_branch: bool = True
+    prompt_lr: Above0 = 1e-4
+    head_lr: Above0 = 1e-3  # adapter and prototypes
+    alpha: Fraction = 0.2  # share of the adapter
+    cache_size: Positive = 16  # images per class that the adapter "cache" keeps
+    cache_sharpness: Above0 = 5.5  # beta of Tip-Adapter
+    mix: Fraction = 0.5  # share of the global score in the answer; the local ones get the rest
+    class_ranking: NotBelow0 = 0.0  # weight of the class-wise ranking term
+    schedule: Schedule = Schedule()
+
+
+class PretrainSettings(Section):
+    """Stage 1 of PVP: pseudo visual prompts from sentences, through the frozen image encoder."""
+
+    space: Literal["pixels", "features"] = "pixels"  # features: a free vector per class (TaAM-CPT)
+    positions: bool = True  # in a ModifiedResNet's attention pool, for pseudo images
+    lr: Above0 = 0.1
+    warmup_lr: Above0 = 0.01  # the authors' own is 1.0, above the base rate
+    noise: NotBelow0 = 0.04  # standard deviation, on the features of sentences
+    k: NotBelow0 = 40.0
+    local_weight: NotBelow0 = 0.1
+    templates: Annotated[int, Field(ge=0)] = 400
+    schedule: Schedule = Schedule(epochs=40, horizon=100)
+
+
+class PVPSettings(PromptSettings):
+    """Pseudo visual prompts and dual adapter, both stages."""
+
+    pretraining: bool = True  # off: stage 2 begins with random pseudo visual prompts
+    pretrain: PretrainSettings = PretrainSettings()
+    adapter: bool = True
+    visual_prompts: bool = True  # off: text prompts and text adapter alone
+    text_prompts: bool = True  # off: pseudo visual prompts alone
+    templates: Annotated[int, Field(ge=0)] = 200
+    visual_k_train: NotBelow0 = 40.0
+    visual_k_test: NotBelow0 = 50.0  # swapped against training with respect to the text's, as the authors do
+    alpha: Fraction = 0.4  # share of the adapter (the authors' 0.6 is the share of what it adapts)
+    reduction: Positive = 1  # of the width within the adapter
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.6
+    noise: NotBelow0 = 0.04
+    local_weight: NotBelow0 = 0.01  # of the text prompts' local loss
+    contrast: NotBelow0 = 1.0  # weight of the class-wise contrastive term
+    contrast_scale: Literal["raw", "exp"] = (
+        "raw"  # of CLIP's logit scale: the parameter itself, or its exponential
+    )
+    contrast_reduction: Literal["sum", "mean"] = "sum"
+    global_token: bool = True  # the image's global feature as one more patch
+    prompt_lr: Above0 = 5e-5  # text prompts and pseudo visual prompts
+    prompt_warmup_lr: Above0 = 5e-5
+    adapter_lr: Above0 = 1e-3
+    adapter_warmup_lr: Above0 = 1e-3  # the authors' own is 5e-3, above the base rate
+    schedule: Schedule = Schedule()
+
+
+class T2IPALPVPSettings(Section):
+    """T2I-PAL with pseudo visual prompts beside its text prompts; the settings of both are their own."""
+
+    share: Fraction = 0.4  # of the visual prompts' scores in the answer
+    pretraining: bool = True  # off: random pseudo visual prompts
+    visual_prompts: bool = True
+    adapted: bool = True  # off: the visual prompts are compared with features before the adapter
+    tuned: bool = False  # on: the visual prompts learn from the images too
+
+
+class MethodsSettings(Section):
+    """The settings of every method, by its name."""
+
+    zero_shot: ZeroShotSettings = ZeroShotSettings()
+    tai_dpt: TaIDPTSettings = TaIDPTSettings()
+    pvp: PVPSettings = PVPSettings()
+    t2i_pal: T2IPALSettings = T2IPALSettings()
+    t2i_pal_pvp: T2IPALPVPSettings = T2IPALPVPSettings()

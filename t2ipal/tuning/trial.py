@@ -1,0 +1,107 @@
+"""One method tuned with one seed on the features of a run: where its files lie, and what it is made from."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from t2ipal.method_names import parse_name, relevant_settings
+from t2ipal.recipe import Recipe
+from t2ipal.run_files import TUNE
+from t2ipal.store import Store
+from t2ipal.tuning.source import LABELLED, SYNTHETIC, source_digest
+from t2ipal.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from t2ipal.clip import Backbone
+    from t2ipal.methods import Method
+
+Origin = dict[str, str | None]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A method by name, a seed, the run whose features it learns from, and a folder of its own.
+
+    progress        which checkpoint is the last, and the log so far
+    checkpoint-*    two files in turn, so that the last one is never the one being written
+    tuned           the tuned parameters
+    result          the log and the thresholds, written last: tuning is done
+    """
+
+    recipe: Recipe
+    run: Store
+    method: str
+    seed: int
+    store: Store
+    folder: str
+
+    @classmethod
+    def of(cls, recipe: Recipe, run: Store) -> Self:
+        """The one that a job tunes and deploys."""
+        return cls(recipe, run, recipe.tune.method, recipe.seed, run, TUNE)
+
+    @property
+    def progress(self) -> str:
+        """Name of the file within the store."""
+        return f"{self.folder}/progress.json"
+
+    @property
+    def tuned(self) -> str:
+        """Name of the file within the store."""
+        return f"{self.folder}/tuned.safetensors"
+
+    @property
+    def result(self) -> str:
+        """Name of the file within the store."""
+        return f"{self.folder}/result.json"
+
+    def checkpoint(self, epochs: int) -> str:
+        """Name of the file of the state after that many epochs."""
+        return f"{self.folder}/checkpoint-{'ab'[epochs % 2]}.safetensors"
+
+    @property
+    def table(self) -> str:
+        """The table of images that it learns from."""
+        return LABELLED if parse_name(self.method).source == "labelled" else SYNTHETIC
+
+    def origin(self) -> Origin:
+        """What identifies the settings and the data; checkpoints and the result carry it.
+
+        `data` is None while some features are missing.
+        """
+        settings = {
+            "method": parse_name(self.method).plain,
+            "seed": self.seed,
+            "settings": relevant_settings(self.method, self.recipe.methods),
+            "holdout": [self.recipe.tune.holdout, self.recipe.seed],
+            "vocabulary": list(Vocabulary.load(self.recipe.vocabulary).mapping().items()),
+            "backbone": self.recipe.settings()["backbone"],
+        }
+        text = json.dumps(settings, sort_keys=True)
+        return {
+            "settings": hashlib.sha256(text.encode()).hexdigest()[:16],
+            "data": source_digest(self.recipe, self.run, self.table),
+        }
+
+    def is_done(self) -> bool:
+        """Say whether there is a result of these settings and of the features as they are now."""
+        if not self.store.exists(self.result):
+            return False
+        result, origin = self.store.read_json(self.result), self.origin()
+        return origin["data"] is not None and all(result.get(key) == origin[key] for key in origin)
+
+    def build(self, backbone: "Backbone", exported: bool = False) -> "Method":
+        """The method, untuned; `exported`: ready for the parameters in the file `tuned`."""
+        from t2ipal.methods import build_method  # here, as what only plans work must not wait for torch
+
+        classes = Vocabulary.load(self.recipe.vocabulary).names
+        return build_method(self.method, backbone, classes, self.recipe.methods, self.seed, exported)
+
+    def load(self, backbone: "Backbone") -> "Method":
+        """The tuned method, in evaluation mode."""
+        from safetensors.torch import load
+
+        method = self.build(backbone, exported=True)
+        method.load_state_dict(load(self.store.read_bytes(self.tuned)))
+        return method.to(backbone.device).eval()
