@@ -79,15 +79,15 @@ def _origin(recipe: Recipe, store: Store) -> dict[str, str]:
 
 def _evaluate(recipe: Recipe, store: Store) -> None:
     from t2ipal.clip import load_backbone
-    from t2ipal.evaluation.report import measure
+    from t2ipal.evaluation.report import measure, summarise
 
     classes = Vocabulary.load(recipe.vocabulary).names
     backbone = load_backbone(recipe.backbone)
     made_from = _origin(recipe, store)
     figures = {}
     for name in recipe.evaluate.methods:
-        tested = _predict(name, tuned_method(name, backbone, recipe, store), recipe, store)
-        figures[name] = measure(tested.scores, tested.parts, tested.labels, classes)
+        tested, thresholds = _predict(name, tuned_method(name, backbone, recipe, store), recipe, store)
+        figures[name] = summarise([measure(tested.scores, tested.parts, tested.labels, classes, thresholds)])
     metrics = {
         **made_from,
         "dataset": recipe.evaluate.dataset,
@@ -120,17 +120,20 @@ class Scored(NamedTuple):
     labels: Any  # [N, C] bool
 
 
-def _predict(name: str, method: "Method", recipe: Recipe, store: Store) -> Scored:
-    """Write the predictions of one method on the test set, and return them with what its images hold."""
+def _predict(name: str, method: "Method", recipe: Recipe, store: Store) -> tuple[Scored, Any]:
+    """Write the predictions of one method on the test set, and return them with what its images hold, and
+    the thresholds [C].
+    """
     import pyarrow as pa
 
     from t2ipal.evaluation.thresholds import above
 
     test = _score(method, recipe, store, features.TEST, list(store.shards(features.TEST).done()))
-    found = above(test.scores, _thresholds(name, method, recipe, store))
+    thresholds = _thresholds(name, method, recipe, store)
+    found = above(test.scores, thresholds)
     table = pa.table([test.ids, test.scores.tolist(), found], schema=PREDICTIONS)
     store.shards(TABLE).write(name, table)
-    return test
+    return test, thresholds
 
 
 def _thresholds(name: str, method: "Method", recipe: Recipe, store: Store) -> Any:
