@@ -73,7 +73,9 @@ def test_it_survives_json():
 
 
 def test_the_calibration_error_worked_by_hand():
-    # Bins of 1/15: 0.01 and 0.05 are in the first (mean 0.03, one of two true), 0.9 and 1.0 in the last two.
-    stated = np.array([[0.01, 0.05], [0.9, 1.0]])
-    true = np.array([[False, True], [False, True]])
-    assert expected_calibration_error(stated, true) == pytest.approx((2 * 0.47 + 0.9 + 0.0) / 4)
+    # Bins of 1/15: 0.01 and 0.05 are in the first (mean 0.03, one of two true), 0.8 and 0.9 in two of the
+    # last, 0.95 and 1.0 in the last.
+    stated = np.array([[0.01, 0.05], [0.8, 0.9], [0.95, 1.0]])
+    true = np.array([[False, True], [True, False], [True, True]])
+    expected = (2 * 0.47 + 0.2 + 0.9 + 0.05) / 6
+    assert expected_calibration_error(stated, true) == pytest.approx(expected)
