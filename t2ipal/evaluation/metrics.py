@@ -7,21 +7,39 @@ Scores = NDArray[np.float32]
 Labels = NDArray[np.bool_]
 
 
-def average_precision(scores: Scores, labels: Labels) -> NDArray[np.float64]:
+def average_precision(scores: Scores, labels: Labels, ignored: Labels | None = None) -> NDArray[np.float64]:
     """Non-interpolated average precision [C] of `scores` and `labels` [N, C], 0 to 1; nan without a positive.
 
     The mean, over the images that hold the class, of the precision at that image's rank (TaI-DPT's
-    evaluation, its code; the same as scikit-learn's where no scores tie). Ties keep the order of the images.
+    evaluation, its code). Images of the same score share the rank of the last of them, as in scikit-learn:
+    the figure depends on the scores alone. Broken by the order of the images, ties would favour whichever
+    images are listed first, and a constant score could get anything from 0 to 1 instead of the share of
+    positives.
+
+    For a class, the images with True in its column of `ignored` [N, C] are left out, as VOC's own evaluation
+    leaves out its difficult objects.
     """
-    order = np.argsort(-scores, axis=0, kind="stable")
-    hits = np.take_along_axis(labels, order, axis=0)
-    precision = hits.cumsum(axis=0) / np.arange(1, len(hits) + 1)[:, None]
-    positives = hits.sum(axis=0)
-    total = np.where(hits, precision, 0.0).sum(axis=0)
-    result: NDArray[np.float64] = np.where(positives > 0, total / np.maximum(positives, 1), np.nan)
+    result = np.full(scores.shape[1], np.nan)
+    for c in range(scores.shape[1]):
+        kept = slice(None) if ignored is None else ~ignored[:, c]
+        result[c] = _one(scores[kept, c], labels[kept, c])
     return result
 
 
-def mean_average_precision(scores: Scores, labels: Labels) -> float:
+def mean_average_precision(scores: Scores, labels: Labels, ignored: Labels | None = None) -> float:
     """Mean over the classes that occur, in points: 0 to 100."""
-    return float(100 * np.nanmean(average_precision(scores, labels)))
+    return float(100 * np.nanmean(average_precision(scores, labels, ignored)))
+
+
+def _one(scores: Scores, labels: Labels) -> float:
+    if not labels.any():
+        return np.nan
+    order = np.argsort(-scores)
+    ends = tie_ends(scores[order])
+    hits = labels[order].cumsum()[ends]
+    return float((np.diff(hits, prepend=0) * hits / (ends + 1)).sum() / hits[-1])
+
+
+def tie_ends(ranked: Scores) -> NDArray[np.int64]:
+    """Positions of the last of each run of equal scores in `ranked` [N], sorted."""
+    return np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
