@@ -105,6 +105,7 @@ class PVPSettings(PromptSettings):
     alpha: Fraction = 0.4  # share of the adapter (the authors' 0.6 is the share of what it adapts)
     reduction: Positive = 1  # of the width within the adapter
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.6
+    mix: Fraction = 0.5  # share of the global scores in the answer; at 0.5 the authors' plain sum
     noise: NotBelow0 = 0.04
     local_weight: NotBelow0 = 0.01  # of the text prompts' local loss
     contrast: NotBelow0 = 1.0  # weight of the class-wise contrastive term

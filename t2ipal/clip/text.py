@@ -67,8 +67,9 @@ class TextTower:
         projection = self._tower.text_projection
         if projection is None:
             return self.width
-        shape = projection.weight.shape[::-1] if isinstance(projection, nn.Module) else projection.shape
-        return int(shape[1])
+        if isinstance(projection, nn.Linear):
+            return projection.out_features
+        return int(projection.shape[1])
 
     def sentences(self, texts: Sequence[str]) -> TextFeatures:
         """Features of whole sentences, L = the model's context length; longer ones are cut by the

@@ -12,7 +12,8 @@ with R the ranking loss, s the global and local scores of TaI-DPT, and C half th
 entropies that find each class's U among all by its E, and the other way round.
 
 In use x is the image's global feature through the image adapter, x_j are its patches, and its own global
-feature as one patch more, as they are. The answer is the sum of the four scores.
+feature as one patch more, as they are. The authors answer with the sum of the four scores; here the global
+ones have a share as in the other methods, which at 0.5 is that sum.
 """
 
 from collections.abc import Sequence
@@ -130,8 +131,11 @@ class PVP(Method):
         return parts
 
     def fuse(self, parts: dict[str, Tensor]) -> Tensor:
-        """The sum of all parts."""
-        return torch.stack(list(parts.values())).sum(dim=0)
+        """2 (mix (s^tg + s^vg) + (1 - mix) (s^tl + s^vl)): at a mix of 0.5 the plain sum of all parts."""
+        mix = self._settings.mix
+        shares = [mix if name.endswith("_global") else 1 - mix for name in parts]
+        shared = [2 * share * part for share, part in zip(shares, parts.values(), strict=True)]
+        return torch.stack(shared).sum(dim=0)
 
     @torch.no_grad()
     def heatmap(self, images: Images) -> Tensor:

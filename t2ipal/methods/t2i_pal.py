@@ -28,7 +28,7 @@ from torch.nn import functional
 from t2ipal.clip import Backbone
 from t2ipal.method_settings import MethodsSettings
 from t2ipal.methods.adapter import Adapter
-from t2ipal.methods.base import Batch, Images, Method, Phase, Rate, Terms, TrainingSet
+from t2ipal.methods.base import Batch, Images, Method, Phase, Rate, RowKind, Terms, TrainingSet
 from t2ipal.methods.cache_adapter import CacheAdapter
 from t2ipal.methods.caption_branch import caption_scores
 from t2ipal.methods.heatmap import aggregate, attention, pool, similarities
@@ -71,7 +71,7 @@ class T2IPal(Method):
         rates = {"prompts": Rate(own.prompt_lr, warmup)} if own.prompts else {}
         if own.image_branch:
             rates |= {name: Rate(own.head_lr, warmup) for name in ("adapter", "cache.keys", "prototypes")}
-        rows = "images" if own.image_branch else "captions"
+        rows: RowKind = "images" if own.image_branch else "captions"
         return [
             Phase(
                 TUNE,

@@ -19,6 +19,7 @@ from t2ipal.captions.accept import first_accepted
 from t2ipal.clip import load_backbone
 from t2ipal.evaluation.metrics import mean_average_precision
 from t2ipal.images.painter import Painter
+from t2ipal.method_settings import ZeroShotSettings
 from t2ipal.methods.base import Images
 from t2ipal.methods.zero_shot import ZeroShot
 from t2ipal.picturebook import judge, vocabulary, weights
@@ -57,10 +58,10 @@ class Gate:
         return f"{self.what:62} {self.value:6.1f}   {self.least:3.0f} to {self.most:3.0f}   {verdict}"
 
 
-def zero_shot_gate(backbone: BackboneRecipe, template: str) -> Gate:
+def zero_shot_gate(backbone: BackboneRecipe, settings: ZeroShotSettings) -> Gate:
     """mAP of the CLIP on photo scenes of the development split."""
     model = load_backbone(backbone)
-    method = ZeroShot(model, NAMES, template)
+    method = ZeroShot(model, NAMES, settings, "zero_shot")
     photos = list(scenes("photo", "dev", PHOTOS))
     parts = [photos[start : start + 100] for start in range(0, PHOTOS, 100)]
     features = [model.images([each.image for each in part]) for part in parts]
@@ -153,7 +154,7 @@ def main() -> None:
     judging = judge.train(work)
     gates = [
         judge_gate(judging, work),
-        zero_shot_gate(recipe.backbone, recipe.evaluate.template),
+        zero_shot_gate(recipe.backbone, recipe.methods.zero_shot),
         *painter_gates(judging, recipe.images, weights.FOLDER / "samples.png"),
         writer_gate(recipe.captions),
     ]
