@@ -178,7 +178,8 @@ class TuneRecipe(Section):
 class EvaluateRecipe(Section):
     """What the recognizers are measured on."""
 
-    # "picturebook", or a folder of images with a file of labels; null: nothing is measured.
+    # "picturebook", or a folder: of VOC2007, COCO, NUS-WIDE, or of images with a file of labels
+    # (t2ipal/evaluation/datasets); null: nothing is measured.
     dataset: str | None = "picturebook"
     split: str = "test"
     methods: Annotated[tuple[Literal["zero_shot", "t2i_pal"], ...], Field(min_length=1)] = (
