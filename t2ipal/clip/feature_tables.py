@@ -85,7 +85,7 @@ def _lists(rows: Sequence[NDArray[np.float16]]) -> pa.Array:
     if ends[-1] > MOST_VALUES:
         raise UserError(
             f"the features of a shard ({len(rows)} rows) are {ends[-1]} numbers; a file takes {MOST_VALUES}",
-            "lower images.shard_rows and captions.shard_rows in the recipe",
+            "lower shard_rows of images and of captions (or annotated_captions) in the recipe",
         )
     values = np.concatenate(rows) if rows else np.empty(0, np.float16)
     return pa.ListArray.from_arrays(pa.array(ends.astype(np.int32)), pa.array(values))
