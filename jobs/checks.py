@@ -7,7 +7,7 @@ from serve.deploy import check_port
 from t2ipal.errors import UserError
 from t2ipal.model_folder import check_model_folder
 from t2ipal.picturebook.weights import SCHEME, resolve
-from t2ipal.recipe import Recipe
+from t2ipal.recipe import AnnotatedCaptionsRecipe, Recipe
 from t2ipal.stages import captions, images
 
 BACKBONE_FILES = ("open_clip_config.json",)
@@ -23,13 +23,20 @@ def joins_cluster() -> bool:
 
 
 def check_models(recipe: Recipe, pending: Mapping[str, Sequence[str]], serves: bool = False) -> None:
-    """Raise UserError unless the local model folders that the unfinished stages need are whole.
+    """Raise UserError unless the local model folders, and the files of captions, that the unfinished stages
+    need are there and whole.
 
     `pending` holds the missing shards by stage; a model whose work is done may be gone, but the endpoint
     needs the backbone.
     """
+    if isinstance(source := recipe.caption_source, AnnotatedCaptionsRecipe):
+        if pending.get(captions.STAGE):
+            _check_files(source)
+        written = []
+    else:
+        written = [(("captions",), "captions.model", source.model, captions.MODEL_FILES)]
     needs = (
-        (("captions",), "captions.model", recipe.captions.model, captions.MODEL_FILES),
+        *written,
         (("images",), "images.model", recipe.images.model, images.MODEL_FILES),
         (
             ("features", "tune", "evaluate", "bundle", "deploy"),
@@ -44,6 +51,12 @@ def check_models(recipe: Recipe, pending: Mapping[str, Sequence[str]], serves: b
             # Importing open_clip takes seconds, and has nothing to say about folders and hubs.
             if key == "backbone.model" and ":" not in model and not os.path.isdir(model):
                 _check_backbone_name(recipe)
+
+
+def _check_files(source: AnnotatedCaptionsRecipe) -> None:
+    for key, path in source.files().items():
+        if not os.path.isfile(path):
+            raise UserError(f"{key}: there is no file {path!r}", "correct the path, or put the file there")
 
 
 def _check_backbone_name(recipe: Recipe) -> None:
@@ -76,7 +89,8 @@ def check_endpoint(recipe: Recipe) -> None:
 
 def models_are_local(recipe: Recipe) -> bool:
     """Say whether no model has to come from a hub."""
-    sources = (recipe.captions.model, recipe.images.model, recipe.backbone.model)
+    writers = [] if recipe.captions is None else [recipe.captions.model]
+    sources = (*writers, recipe.images.model, recipe.backbone.model)
     return all(source.startswith(SCHEME) or os.path.isdir(source) for source in sources)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from jobs.console import say
 from t2ipal.errors import UserError
-from t2ipal.recipe import Recipe
+from t2ipal.recipe import CaptionsRecipe, Recipe
 
 WORK_AROUND_ENGINE_CPUS = (
     0.2  # of ray.data.llm's small steps that run beside the engine (t2ipal/stages/engine)
@@ -31,12 +31,10 @@ class Need:
 
 def needs(recipe: Recipe) -> list[Need]:
     """Return what each stage needs at once: one worker of a pool, but all workers of the training."""
-    engine, images, features = recipe.captions.workers, recipe.images.workers, recipe.features.workers
-    parts = recipe.captions.engine_parts
-    engine_cpus = engine.cpus if parts == 1 else max(engine.cpus, parts)
+    images, features = recipe.images.workers, recipe.features.workers
     tune, serve = recipe.tune, recipe.serve
     return [
-        Need("captions", "captions.workers", engine_cpus + WORK_AROUND_ENGINE_CPUS, engine.gpus),
+        *([] if recipe.captions is None else [_engine(recipe.captions)]),
         Need("images", "images.workers", images.cpus, images.gpus),
         Need("features", "features.workers", features.cpus, features.gpus),
         # Ray Train: a worker with a GPU asks for no CPU.
@@ -50,6 +48,12 @@ def needs(recipe: Recipe) -> list[Need]:
             "deploy", "serve.replicas.min", serve.replicas.min * serve.cpus, serve.replicas.min * serve.gpus
         ),
     ]
+
+
+def _engine(captions: CaptionsRecipe) -> Need:
+    workers, parts = captions.workers, captions.engine_parts
+    cpus = workers.cpus if parts == 1 else max(workers.cpus, parts)
+    return Need("captions", "captions.workers", cpus + WORK_AROUND_ENGINE_CPUS, workers.gpus)
 
 
 def check_resources(

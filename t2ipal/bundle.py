@@ -27,7 +27,7 @@ from t2ipal.errors import UserError
 from t2ipal.evaluation.localisation import Where, locate
 from t2ipal.method_settings import MethodsSettings
 from t2ipal.methods import Images, Method, build_method
-from t2ipal.recipe import BackboneRecipe, Recipe
+from t2ipal.recipe import BackboneRecipe, CaptionsRecipe, Recipe
 from t2ipal.run_files import BUNDLE, METRICS
 from t2ipal.run_files import BUNDLE_CARD as CARD
 from t2ipal.run_files import BUNDLE_PARAMETERS as PARAMETERS
@@ -129,6 +129,7 @@ def save_bundle(
 
     `data` identifies what they were made from.
     """
+    source = recipe.caption_source
     card = Card(
         name=recipe.name,
         classes=Vocabulary.load(recipe.vocabulary).mapping(),
@@ -142,7 +143,7 @@ def save_bundle(
             "recipe": recipe.fingerprint("bundle"),
             "data": data,
             "seed": recipe.seed,
-            "captions": _name(recipe.captions.model),
+            "captions": _name(source.model if isinstance(source, CaptionsRecipe) else source.path),
             "images": _name(recipe.images.model),
             "versions": {name: version(name) for name in PACKAGES},
         },

@@ -10,7 +10,7 @@ from typing import Any
 
 # stage -> (stages whose output it reads, settings of its own)
 _INPUTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "captions": ((), ("seed", "vocabulary", "captions")),
+    "captions": ((), ("seed", "vocabulary", "captions", "annotated_captions")),
     "images": (("captions",), ("images",)),
     "features": (("images",), ("backbone",)),
     "caption_features": (("captions",), ("backbone",)),
@@ -28,6 +28,9 @@ _NO_EFFECT = (
     *(f"captions.engine.{key}" for key in ("max_num_seqs", "enforce_eager", "tensor_parallel_size")),
     "tune.gpu",
 )
+
+# Of these sections a recipe has one.
+_EITHER = ("captions", "annotated_captions")
 
 
 def fingerprints(recipe: dict[str, Any]) -> dict[str, str]:
@@ -58,6 +61,8 @@ def _settings(recipe: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         dotted = prefix + key
         if dotted == "vocabulary":
             flat[dotted] = list(value.items()) if isinstance(value, dict) else value
+        elif value is None and dotted in _EITHER:
+            continue  # a section that is not given has no settings
         elif isinstance(value, dict):
             flat |= _settings(value, dotted + ".")
         else:

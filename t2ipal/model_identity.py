@@ -1,7 +1,7 @@
-"""Are the models behind a recipe's names still those that a run began with?
+"""Are the models and caption files behind a recipe's names still those that a run began with?
 
 A name says little: other weights may lie in the same folder. A run remembers a digest of each local folder
-when it first sees it; what comes from a hub is known by its name only.
+and file when it first sees it; what comes from a hub is known by its name only.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from t2ipal.errors import UserError
 from t2ipal.picturebook.weights import resolve
-from t2ipal.recipe import Recipe
+from t2ipal.recipe import AnnotatedCaptionsRecipe, Recipe
 from t2ipal.store import Store
 
 MODELS_FILE = "models.json"
@@ -18,16 +18,18 @@ _PIECES, _PIECE = 32, 64 * 1024
 
 
 def check_models_unchanged(recipe: Recipe, store: Store) -> None:
-    """Raise UserError when a local model is not the one that this run began with; remember new ones.
+    """Raise UserError when a local model, or a file of captions, is not the one that this run began with;
+    remember new ones.
 
-    A folder that is gone is passed over: its stages may be complete, and else it is missed elsewhere.
+    One that is gone is passed over: its stages may be complete, and else it is missed elsewhere.
     """
     known = store.read_json(MODELS_FILE) if store.exists(MODELS_FILE) else {}
     now = _digests(recipe)
     for key, digest in now.items():
         if known.get(key, digest) != digest:
+            what = "model" if key.endswith(".model") else "file"
             raise UserError(
-                f"the model behind {key} has changed since the run in {store.uri!r} began",
+                f"the {what} behind {key} has changed since the run in {store.uri!r} began",
                 "put the former files back, or give another folder with --run",
             )
     if now.keys() - known.keys():
@@ -35,13 +37,21 @@ def check_models_unchanged(recipe: Recipe, store: Store) -> None:
 
 
 def _digests(recipe: Recipe) -> dict[str, str]:
-    models = {
-        "captions.model": recipe.captions.model,
-        "images.model": recipe.images.model,
-        "backbone.model": recipe.backbone.model,
-    }
+    models = {"images.model": recipe.images.model, "backbone.model": recipe.backbone.model}
+    files: dict[str, str] = {}
+    if isinstance(source := recipe.caption_source, AnnotatedCaptionsRecipe):
+        files = source.files()
+    else:
+        models["captions.model"] = source.model
     folders = {key: Path(resolve(name)).expanduser() for key, name in models.items()}
-    return {key: folder_digest(folder) for key, folder in folders.items() if folder.is_dir()}
+    digests = {key: folder_digest(folder) for key, folder in folders.items() if folder.is_dir()}
+    return digests | {key: _file_digest(Path(name)) for key, name in files.items() if Path(name).is_file()}
+
+
+def _file_digest(path: Path) -> str:
+    """Return a hash of the whole content: one word may have changed."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def folder_digest(folder: Path) -> str:

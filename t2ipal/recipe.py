@@ -103,6 +103,22 @@ class CaptionsRecipe(Section):
         return value
 
 
+class AnnotatedCaptionsRecipe(Section):
+    """Captions from a file of sentences; classes are the ones that the sentences name."""
+
+    path: str  # .json: COCO's captions; .jsonl: localized narratives; any other: a sentence a line
+    # Each caption is credited to the rarest class that it names; None: all are taken.
+    per_class: Positive | None = None
+    max_captions: Positive | None = None
+    exclude_images: str | None = None  # a file of image ids, one a line, whose captions are left out
+    shard_rows: Positive = 256
+
+    def files(self) -> dict[str, str]:
+        """Return the files that it reads, by dotted key."""
+        files = {"path": self.path, "exclude_images": self.exclude_images}
+        return {f"annotated_captions.{key}": path for key, path in files.items() if path is not None}
+
+
 class ImagesRecipe(Section):
     """How captions are painted by a text-to-image pipeline of diffusers."""
 
@@ -151,7 +167,8 @@ class TuneRecipe(Section):
 class EvaluateRecipe(Section):
     """What the recognizers are measured on."""
 
-    # "picturebook", or a folder of images with a file of labels; null: nothing is measured.
+    # "picturebook", or a folder: of VOC2007, COCO, NUS-WIDE, or of images with a file of labels
+    # (t2ipal/evaluation/datasets); null: nothing is measured.
     dataset: str | None = "picturebook"
     split: str = "test"
     train_split: str = "train"  # labelled photos for the upper bound and for settings with few labels
@@ -228,7 +245,9 @@ class Recipe(Section):
     seed: int = 0
     run: str  # where it goes unless --run says otherwise
     vocabulary: str | dict[str, tuple[str, ...]]  # "picturebook", or class names and their synonyms
-    captions: CaptionsRecipe
+    # One of the two:
+    captions: CaptionsRecipe | None = None
+    annotated_captions: AnnotatedCaptionsRecipe | None = None
     images: ImagesRecipe
     backbone: BackboneRecipe
     features: FeaturesRecipe = FeaturesRecipe()
@@ -238,6 +257,24 @@ class Recipe(Section):
     serve: ServeRecipe = ServeRecipe()
     ray: RayRecipe = RayRecipe()
     _written: dict[str, Written] = PrivateAttr(default_factory=dict)
+
+    @property
+    def caption_source(self) -> CaptionsRecipe | AnnotatedCaptionsRecipe:
+        """What captions come from."""
+        source = self.captions or self.annotated_captions
+        if source is None:
+            raise ValueError("the recipe has no captions")
+        return source
+
+    @model_validator(mode="after")
+    def _has_one_source_of_captions(self) -> Self:
+        if (self.captions is None) == (self.annotated_captions is None):
+            given = "neither" if self.captions is None else "both"
+            raise ValueError(
+                f"of captions (a language model writes them) and annotated_captions (a file of them) {given} "
+                "is given; give one of the two"
+            )
+        return self
 
     def relative_paths(self) -> dict[str, Written]:
         """Return the paths, by dotted key, that the recipe's file has relative to itself or to a home."""

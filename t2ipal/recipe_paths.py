@@ -12,6 +12,7 @@ _MODELS = ("captions.model", "images.model", "backbone.model")
 # A test set is always a path, save for the one that has a name.
 _FOLDERS = ("evaluate.dataset", "evaluate.dataset.root")
 _NAMES = ("picturebook",)
+_FILES = ("annotated_captions.path", "annotated_captions.exclude_images")
 
 
 class Written(NamedTuple):
@@ -26,7 +27,7 @@ def resolve_paths(data: dict[str, Any], folder: Path) -> dict[str, Written]:
     key.
     """
     changed = {}
-    for key in (*_MODELS, *_FOLDERS):
+    for key in (*_MODELS, *_FOLDERS, *_FILES):
         section, last = _section(data, key)
         value = section.get(last)
         if isinstance(value, str) and _is_relative(key, value):
@@ -52,7 +53,7 @@ def as_written(data: dict[str, Any], written: dict[str, Written]) -> dict[str, A
 def _is_relative(key: str, value: str) -> bool:
     if key in _MODELS:
         return value.startswith(("./", "../", "~"))
-    return value not in _NAMES and "://" not in value and not Path(value).is_absolute()
+    return not (key in _FOLDERS and value in _NAMES) and "://" not in value and not Path(value).is_absolute()
 
 
 def _section(data: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:

@@ -45,6 +45,9 @@ FEATURES = pa.schema(
     ]
 )
 
+# Of the test set: also the classes that are neither surely there nor surely not ("difficult" in VOC2007).
+TEST_FEATURES = FEATURES.append(pa.field("ignored", LABELS, nullable=False))
+
 CAPTION_FEATURES = pa.schema(
     [
         pa.field("caption_id", pa.string(), nullable=False),

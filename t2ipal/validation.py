@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
+from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -15,20 +16,26 @@ def describe(error: ValidationError, model: type[BaseModel]) -> list[str]:
 
 def _line(kind: str, loc: Sequence[str | int], message: str, model: type[BaseModel]) -> str:
     key = ".".join(map(str, loc))
+    message = message.removeprefix("Value error, ")
     if kind == "missing":
         return f"the key {key!r} is missing"
     if kind == "extra_forbidden":
         return f"the key {key!r} is unknown; {_nearest(str(loc[-1]), _section(model, loc[:-1]))}"
-    return f"{key}: {message.removeprefix('Value error, ')}"
+    return f"{key}: {message}" if key else message  # without a key it is about the whole
 
 
 def _section(model: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel]:
     """Return the class of the section at a location, which exists: a key in it was refused."""
     for name in loc:
         annotation = model.model_fields[str(name)].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        sections = [
+            each
+            for each in (annotation, *get_args(annotation))  # a section, or a section | None
+            if isinstance(each, type) and issubclass(each, BaseModel)
+        ]
+        if not sections:
             raise TypeError(f"{name} is not a section")
-        model = annotation
+        model = sections[0]
     return model
 
 

@@ -5,8 +5,8 @@ from typing import Any
 from t2ipal.recipe import Recipe
 
 
-def tiny_recipe(**sections: dict[str, Any]) -> Recipe:
-    """Return a recipe of 12 captions in 3 shards; a keyword changes keys of that section."""
+def tiny_recipe(**sections: dict[str, Any] | None) -> Recipe:
+    """Return a recipe of 12 captions in 3 shards; a keyword changes keys of that section, None removes it."""
     content: dict[str, Any] = {
         "name": "tiny",
         "run": "unused",
@@ -22,5 +22,6 @@ def tiny_recipe(**sections: dict[str, Any]) -> Recipe:
         "backbone": {"model": "unused"},
     }
     for name, changes in sections.items():
-        content[name] = {**content[name], **changes} if isinstance(content.get(name), dict) else changes
+        merged = isinstance(content.get(name), dict) and changes is not None
+        content[name] = {**content[name], **changes} if merged else changes
     return Recipe.model_validate(content)

@@ -68,6 +68,18 @@ def test_only_models_of_unfinished_stages_are_looked_at(tmp_path):
         check_models(gone, {"images": ["i"]})
 
 
+@pytest.mark.parametrize("key", ["path", "exclude_images"])
+def test_a_file_of_captions_is_looked_for_while_captions_are_missing(tmp_path, key):
+    (tmp_path / "there").touch()
+    files = dict.fromkeys(("path", "exclude_images"), str(tmp_path / "there"))
+    there = tiny_recipe(captions=None, annotated_captions=files)
+    gone = tiny_recipe(captions=None, annotated_captions=files | {key: str(tmp_path / "gone")})
+    check_models(there, {"captions": ["c"]})
+    check_models(gone, {"images": ["i"]} | NOTHING)
+    with pytest.raises(UserError, match=rf"annotated_captions\.{key}: there is no file .*gone"):
+        check_models(gone, {"captions": ["c"]})
+
+
 def test_the_endpoint_needs_the_backbone_when_all_is_done(tmp_path):
     gone = recipe(backbone=str(tmp_path / "gone"))
     check_models(gone, {})
@@ -99,6 +111,8 @@ def test_offline_only_when_no_model_has_a_hub_name(tmp_path):
     local = {"captions": "picturebook:writer", "images": str(tmp_path), "backbone": "picturebook:clip"}
     assert models_are_local(recipe(**local))
     assert not models_are_local(recipe(**local | {"images": "hub/painter"}))
+    sections = {key: {"model": local[key]} for key in ("images", "backbone")}
+    assert models_are_local(tiny_recipe(captions=None, annotated_captions={"path": "a.txt"}, **sections))
 
 
 def test_the_backbones_name_is_looked_at_if_a_stage_needs_it(monkeypatch):

@@ -41,6 +41,26 @@ def test_other_weights_are_noticed(run, model):
         check_models_unchanged(recipe, store)
 
 
+@pytest.mark.parametrize("key", ["path", "exclude_images"])
+def test_another_file_of_captions_is_noticed(tmp_path, key):
+    files = {"path": tmp_path / "captions.json", "exclude_images": tmp_path / "ids.txt"}
+    for path in files.values():
+        path.write_text("1" * 3_000_000)  # more than is read of a large model file
+    source = {name: str(path) for name, path in files.items()}
+    recipe, store = (
+        tiny_recipe(captions=None, annotated_captions=source),
+        Store.open(str(tmp_path / "run")),
+    )
+    check_models_unchanged(recipe, store)
+    assert set(store.read_json(MODELS_FILE)) == set(recipe.caption_source.files())
+    check_models_unchanged(recipe, store)
+    with files[key].open("r+") as file:
+        file.seek(100_000)
+        file.write("2")
+    with pytest.raises(UserError, match=rf"the file behind annotated_captions\.{key} has changed"):
+        check_models_unchanged(recipe, store)
+
+
 def test_a_model_that_is_gone_is_passed_over_and_not_forgotten(run, model):
     recipe, store = run
     check_models_unchanged(recipe, store)

@@ -84,6 +84,19 @@ def test_a_test_set_is_a_path_unless_it_is_none_or_the_picture_world(tmp_path, m
     assert dataset(None) is None
 
 
+def test_a_file_of_captions_is_always_a_path(tmp_path):
+    files = {"path": "picturebook", "exclude_images": "ids/val.txt"}
+    data = changed("captions", None) | {"annotated_captions": files}
+    recipe = load(tmp_path, data)
+    source = recipe.caption_source
+    assert (source.path, source.exclude_images) == (
+        str(tmp_path / "picturebook"),
+        str(tmp_path / "ids" / "val.txt"),
+    )
+    assert recipe.settings()["annotated_captions"]["path"] == "picturebook"
+    assert set(recipe.relative_paths()) == set(source.files())
+
+
 def test_a_vocabulary_below_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "classes.yaml").write_text("- fox\n- owl\n")
@@ -124,6 +137,14 @@ def test_a_vocabulary_file_becomes_part_of_the_recipe(tmp_path):
             r"pipeline_parallel_size is 0; it must be a whole",
         ),
         ("captions.workers", {"gpus": 2}, r"workers.gpus is 2, and the engine has 1 parts"),
+        ("captions", None, r"\n  of captions .* neither is given; give one of the two"),
+        ("annotated_captions", {"path": "a.txt"}, r"\n  of captions .* both is given; give one of the two"),
+        ("annotated_captions", {}, r"'annotated_captions.path' is missing"),
+        (
+            "annotated_captions",
+            {"path": "a.txt", "perclass": 1},
+            r"'annotated_captions.perclass' is unknown; did you mean 'per_class'",
+        ),
         ("serve.application", "a/b", r"serve.application: .*pattern"),
         ("vocabulary", [], r"no classes"),
         ("vocabulary", ["cat", "cat"], r"'cat' is listed twice"),
@@ -154,6 +175,7 @@ def test_recipes_are_frozen(tmp_path):
         recipe.seed = 1
 
 
+GOLDEN = "8e8b578d312c0d4d"
 CAPTIONS_ON = {"captions", "images", "features", "caption_features", "tune", "evaluate", "bundle"}
 
 
@@ -191,6 +213,24 @@ def test_a_fingerprint_changes_exactly_with_what_determines_the_output(key, valu
     differing = after.differences(before.model_dump(mode="json"))
     assert bool(differing) == bool(stages)
     assert all(name.startswith(key) for name in differing)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("path", "b.txt"), ("per_class", 3), ("max_captions", 9), ("shard_rows", 7)]
+)
+def test_what_is_taken_of_a_file_of_captions_determines_the_output(key, value):
+    source = {"annotated_captions": {"path": "a.txt"}}
+    before = Recipe.model_validate(changed("captions", None) | source)
+    source["annotated_captions"][key] = value
+    after = Recipe.model_validate(changed("captions", None) | source)
+    old, new = before.fingerprints(), after.fingerprints()
+    assert {stage for stage in old if old[stage] != new[stage]} == CAPTIONS_ON
+    assert after.differences(before.settings()) == [f"annotated_captions.{key}"]
+
+
+def test_fingerprints_of_former_versions_stay():
+    # Golden: a change here would make every run folder that is there one of another recipe.
+    assert Recipe.model_validate(DATA).fingerprint("captions") == GOLDEN
 
 
 def test_fingerprint_of_one_stage():

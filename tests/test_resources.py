@@ -35,6 +35,11 @@ def test_a_stage_that_would_wait_for_ever_is_named(changes, stage, message, caps
     assert f"so {stage} will wait for more" in capsys.readouterr().out
 
 
+def test_captions_from_a_file_need_nothing():
+    recipe = tiny_recipe(captions=None, annotated_captions={"path": "a.txt"})
+    assert "captions" not in {need.stage for need in needs(recipe)}
+
+
 def test_what_fits_is_not_spoken_of(capsys):
     check_resources(tiny_recipe(), ALL, SMALL, grows=True)
     assert capsys.readouterr().out == ""

@@ -8,7 +8,7 @@ import pytest
 from t2ipal import tables
 
 
-@pytest.mark.parametrize("name", ["CAPTIONS", "IMAGES", "FEATURES", "PREDICTIONS"])
+@pytest.mark.parametrize("name", ["CAPTIONS", "IMAGES", "FEATURES", "TEST_FEATURES", "PREDICTIONS"])
 def test_schema_survives_parquet(name):
     schema = getattr(tables, name)
     buffer = io.BytesIO()

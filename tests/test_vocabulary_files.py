@@ -53,6 +53,8 @@ def test_every_word_is_found_in_plain_captions(name, classes):
 def test_the_data_sets_own_labels_are_read_in_their_order(tmp_path, name, official):
     rows = [f"{i}.jpg,{label}" for i, label in enumerate(official.split())]
     (tmp_path / "test.csv").write_text("\n".join(["image,labels", *rows]))
+    for i in range(len(rows)):
+        (tmp_path / f"{i}.jpg").touch()
     dataset = open_dataset(str(tmp_path), "test", load(name))
     assert [dataset.labels(i) for i in range(len(dataset))] == [(i,) for i in range(len(official.split()))]
 

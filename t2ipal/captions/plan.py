@@ -40,7 +40,9 @@ class CaptionPlan:
 
     @classmethod
     def of(cls, recipe: Recipe) -> Self:
-        """Return the plan of a recipe."""
+        """Return the plan of a recipe whose captions a language model writes."""
+        if recipe.captions is None:
+            raise ValueError("captions from a file are not planned")
         return cls(
             count=recipe.captions.count,
             num_classes=len(Vocabulary.load(recipe.vocabulary)),

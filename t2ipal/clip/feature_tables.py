@@ -14,7 +14,7 @@ from torch import Tensor
 from t2ipal.clip.text import TextFeatures
 from t2ipal.clip.vision import ImageFeatures
 from t2ipal.errors import UserError
-from t2ipal.tables import CAPTION_FEATURES, FEATURES
+from t2ipal.tables import CAPTION_FEATURES, FEATURES, LABELS, TEST_FEATURES
 
 Labels = Sequence[Sequence[int]]
 
@@ -26,6 +26,14 @@ def image_table(ids: Sequence[str], labels: Labels, batches: Sequence[ImageFeatu
     whole = [row for batch in batches for row in _half(batch.whole)]
     patches = [row.reshape(-1) for batch in batches for row in _half(batch.patches)]
     return pa.table([list(ids), list(labels), _lists(whole), _lists(patches)], schema=FEATURES)
+
+
+def evaluation_table(
+    ids: Sequence[str], labels: Labels, ignored: Labels, batches: Sequence[ImageFeatures]
+) -> pa.Table:
+    """Rows of the `test_features` table."""
+    columns = [*image_table(ids, labels, batches).columns, pa.array(list(ignored), LABELS)]
+    return pa.table(columns, schema=TEST_FEATURES)
 
 
 def caption_table(ids: Sequence[str], labels: Labels, batches: Sequence[TextFeatures]) -> pa.Table:
@@ -59,23 +67,10 @@ def read_captions(table: pa.Table) -> tuple[Tensor, Tensor, Tensor]:
     return whole, tokens, torch.arange(tokens.shape[1]) < lengths[:, None]
 
 
-def read_labels(table: pa.Table, classes: int) -> Tensor:
-    """Labels as a bool table [N, C]."""
-    return _bool_table(table["labels"], classes)
-
-
-def read_ignored(table: pa.Table, classes: int) -> Tensor:
-    """Classes of each image that are to be left out of its figures, as a bool table [N, C]; none where the
-    table does not say.
-    """
-    if "ignored" not in table.column_names:
-        return torch.zeros(table.num_rows, classes, dtype=torch.bool)
-    return _bool_table(table["ignored"], classes)
-
-
-def _bool_table(column: pa.ChunkedArray, classes: int) -> Tensor:
-    labels = torch.zeros(len(column), classes, dtype=torch.bool)
-    for row, found in enumerate(column.to_pylist()):
+def read_labels(table: pa.Table, classes: int, column: str = "labels") -> Tensor:
+    """Labels, or the classes of another such column ("ignored"), as a bool table [N, C]."""
+    labels = torch.zeros(table.num_rows, classes, dtype=torch.bool)
+    for row, found in enumerate(table[column].to_pylist()):
         labels[row, found] = True
     return labels
 
@@ -90,7 +85,7 @@ def _lists(rows: Sequence[NDArray[np.float16]]) -> pa.Array:
     if ends[-1] > MOST_VALUES:
         raise UserError(
             f"the features of a shard ({len(rows)} rows) are {ends[-1]} numbers; a file takes {MOST_VALUES}",
-            "lower images.shard_rows and captions.shard_rows in the recipe",
+            "lower shard_rows of images and of captions (or annotated_captions) in the recipe",
         )
     values = np.concatenate(rows) if rows else np.empty(0, np.float16)
     return pa.ListArray.from_arrays(pa.array(ends.astype(np.int32)), pa.array(values))

@@ -14,7 +14,7 @@ SHARD_ROWS = 256
 
 @dataclass(frozen=True)
 class Part:
-    """Some images of a test set, and a checksum of their names and labels."""
+    """Some images of a test set, and a checksum of their names, labels and ignored classes."""
 
     name: str
     source: str
@@ -59,5 +59,8 @@ def part_numbers(name: str, count: int) -> range:
 
 
 def _checksum(dataset: Dataset, numbers: range, labelled: bool) -> str:
-    rows = [[dataset.name(i), list(dataset.labels(i)) if labelled else None] for i in numbers]
+    rows = [
+        [dataset.name(i), *([list(dataset.labels(i)), list(dataset.ignored(i))] if labelled else [])]
+        for i in numbers
+    ]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()

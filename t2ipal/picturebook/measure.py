@@ -151,6 +151,8 @@ def main() -> None:
     )
     work = parser.parse_args().work
     recipe = load_recipe(RECIPE)
+    if recipe.captions is None:
+        raise ValueError(f"{RECIPE} asks no language model for captions")
     judging = judge.train(work)
     gates = [
         judge_gate(judging, work),

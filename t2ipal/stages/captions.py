@@ -1,4 +1,7 @@
-"""Captions: class names to sentences, written by a language model in vLLM through ray.data.llm."""
+"""Captions: class names to sentences, written by a language model in vLLM through ray.data.llm.
+
+A recipe may give a file of sentences instead; the same table is then made from that.
+"""
 
 import time
 from collections.abc import Generator
@@ -12,8 +15,9 @@ from t2ipal.captions.prompt import chat_messages
 from t2ipal.errors import UserError
 from t2ipal.model_folder import check_model_folder
 from t2ipal.picturebook.weights import resolve
-from t2ipal.recipe import CaptionsRecipe, Recipe
+from t2ipal.recipe import AnnotatedCaptionsRecipe, CaptionsRecipe, Recipe
 from t2ipal.shards import Shards
+from t2ipal.stages import annotated_captions
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
 from t2ipal.vocabulary import Vocabulary
@@ -26,24 +30,33 @@ _ERROR = "__inference_error__"  # ray.data.llm's column
 
 def pending(recipe: Recipe, store: Store) -> list[str]:
     """Return the names of the shards that are not there yet."""
+    if recipe.captions is None:
+        return annotated_captions.pending(store.shards(STAGE))
     return store.shards(STAGE).missing(CaptionPlan.of(recipe).shards())
 
 
 def run(recipe: Recipe, store: Store) -> StageReport:
-    """Write the missing shards. Needs an initialised Ray.
+    """Write the missing shards. Needs an initialised Ray, unless the captions come from a file.
 
     A shard is committed as soon as its answers are complete. If the engine fails on single rows the others
     are still finished, and then a UserError says how many failed; their shards stay missing.
     """
+    if isinstance(source := recipe.caption_source, AnnotatedCaptionsRecipe):
+        vocabulary = Vocabulary.load(recipe.vocabulary)
+        return annotated_captions.run(source, vocabulary, recipe.seed, store.shards(STAGE))
+    return _run_engine(recipe, source, store)
+
+
+def _run_engine(recipe: Recipe, captions: CaptionsRecipe, store: Store) -> StageReport:
     start = time.monotonic()
     plan, shards = CaptionPlan.of(recipe), store.shards(STAGE)
     missing = pending(recipe, store)
     if missing:
-        _write(recipe, plan, shards, missing)
+        _write(captions, plan, Vocabulary.load(recipe.vocabulary), shards, missing)
     manifests = shards.done()
     kept = sum(manifests[name].rows for name in plan.shards())
     if not kept:
-        raise _nothing_kept(recipe, [manifests[name].extra for name in plan.shards()])
+        raise _nothing_kept(captions, [manifests[name].extra for name in plan.shards()])
     return StageReport(
         stage=STAGE,
         rows=kept,
@@ -54,19 +67,20 @@ def run(recipe: Recipe, store: Store) -> StageReport:
     )
 
 
-def _nothing_kept(recipe: Recipe, shards: list[dict[str, Any]]) -> UserError:
+def _nothing_kept(captions: CaptionsRecipe, shards: list[dict[str, Any]]) -> UserError:
     example = next((extra["example"] for extra in shards if extra.get("example")), "")
     return UserError(
-        f"captions: of {recipe.captions.count} captions by {recipe.captions.model!r} none names exactly the "
+        f"captions: of {captions.count} captions by {captions.model!r} none names exactly the "
         f"classes that it was asked for; an answer: {example!r}",
         "change captions.prompt or captions.model, and give another folder with --run",
     )
 
 
-def _write(recipe: Recipe, plan: CaptionPlan, shards: Shards, missing: list[str]) -> None:
-    vocabulary = Vocabulary.load(recipe.vocabulary)
-    collector = Collector(plan, vocabulary, recipe.captions.candidates, recipe.captions.model)
-    with closing(_answers(recipe, plan, vocabulary, missing)) as answers:
+def _write(
+    captions: CaptionsRecipe, plan: CaptionPlan, vocabulary: Vocabulary, shards: Shards, missing: list[str]
+) -> None:
+    collector = Collector(plan, vocabulary, captions.candidates, captions.model)
+    with closing(_answers(captions, plan, vocabulary, missing)) as answers:
         for answer in answers:
             table = collector.add(answer)
             if table is not None:
@@ -83,7 +97,7 @@ def _write(recipe: Recipe, plan: CaptionPlan, shards: Shards, missing: list[str]
 
 
 def _answers(
-    recipe: Recipe, plan: CaptionPlan, vocabulary: Vocabulary, missing: list[str]
+    captions: CaptionsRecipe, plan: CaptionPlan, vocabulary: Vocabulary, missing: list[str]
 ) -> Generator[Answer]:
     """Yield the engine's answers for every row of the missing shards, in the order in which they come."""
     from ray.data.llm import build_processor
@@ -91,7 +105,6 @@ def _answers(
     from t2ipal.stages.engine import SMALL_STEP_CPUS, engine_config
     from t2ipal.stages.ray_data import one_row_each, quiet_ray_data, startup_explained
 
-    captions = recipe.captions
     model = resolve(captions.model)
     check_model_folder(model, "captions.model", MODEL_FILES)
     processor = build_processor(

@@ -179,7 +179,7 @@ class FeatureExtractor:
         return caption_table([row["caption_id"] for row in rows], [row["labels"] for row in rows], features)
 
     def _test(self, shard: str) -> "pa.Table":
-        from t2ipal.clip.feature_tables import image_table
+        from t2ipal.clip.feature_tables import evaluation_table
 
         dataset = self._test_set
         numbers = part_numbers(shard, len(dataset))
@@ -187,7 +187,12 @@ class FeatureExtractor:
             self._backbone.images([dataset.image(i) for i in batch])
             for batch in _batches(numbers, self._recipe.features.batch)
         ]
-        return image_table([dataset.name(i) for i in numbers], [dataset.labels(i) for i in numbers], features)
+        return evaluation_table(
+            [dataset.name(i) for i in numbers],
+            [dataset.labels(i) for i in numbers],
+            [dataset.ignored(i) for i in numbers],
+            features,
+        )
 
     @cached_property
     def _test_set(self) -> Dataset:

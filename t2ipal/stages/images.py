@@ -11,19 +11,19 @@ from typing import Any, cast
 
 import pyarrow as pa
 
-from t2ipal.captions.plan import CaptionPlan
 from t2ipal.errors import UserError
 from t2ipal.images.plan import ImageShard, image_shards, surplus, unfinished
 from t2ipal.model_folder import check_model_folder
 from t2ipal.picturebook.weights import resolve
 from t2ipal.recipe import ImagesRecipe, Recipe
 from t2ipal.seeds import derive_seed
+from t2ipal.stages import captions
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
 from t2ipal.tables import IMAGES
 
 STAGE = "images"
-CAPTIONS = "captions"
+CAPTIONS = captions.STAGE
 MODEL_FILES = ("model_index.json",)
 
 
@@ -68,12 +68,11 @@ def image_id(caption_id: str, sample: int) -> str:
 
 
 def _missing_captions(recipe: Recipe, store: Store) -> list[str]:
-    return store.shards(CAPTIONS).missing(CaptionPlan.of(recipe).shards())
+    return captions.pending(recipe, store)
 
 
 def _plan(recipe: Recipe, store: Store) -> list[ImageShard]:
-    captions = store.shards(CAPTIONS).done()
-    return image_shards(captions, recipe.images.per_caption, recipe.images.shard_rows)
+    return image_shards(store.shards(CAPTIONS).done(), recipe.images.per_caption, recipe.images.shard_rows)
 
 
 def _paint(recipe: Recipe, store: Store, missing: list[ImageShard]) -> Iterator[dict[str, Any]]:
@@ -130,24 +129,24 @@ class ShardPainter:
         from t2ipal.images.codec import encode, sha256
 
         recipe = self._recipe
-        captions = self._store.shards(CAPTIONS).read(shard.captions).to_pylist()
+        texts = self._store.shards(CAPTIONS).read(shard.captions).to_pylist()
         numbers = [divmod(n, recipe.per_caption) for n in range(shard.start, shard.stop)]
-        ids = [image_id(captions[c]["caption_id"], sample) for c, sample in numbers]
+        ids = [image_id(texts[c]["caption_id"], sample) for c, sample in numbers]
         seeds = [derive_seed(self._seed, each) for each in ids]
-        paintings = self._painter.paint([captions[c]["text"] for c, _ in numbers], seeds)
+        paintings = self._painter.paint([texts[c]["text"] for c, _ in numbers], seeds)
         rows = []
         for (c, _), each, seed, painting in zip(numbers, ids, seeds, paintings, strict=True):
             data = encode(painting.image, recipe.format, recipe.quality)
             rows.append(
                 {
                     "image_id": each,
-                    "caption_id": captions[c]["caption_id"],
+                    "caption_id": texts[c]["caption_id"],
                     "seed": seed,
                     "image": data,
                     "width": painting.image.width,
                     "height": painting.image.height,
                     "sha256": sha256(data),
-                    "labels": captions[c]["labels"],
+                    "labels": texts[c]["labels"],
                     "model": recipe.model,
                     "kept": not painting.flagged,
                     "reason": "refused by the pipeline's safety checker" if painting.flagged else "",

@@ -6,9 +6,16 @@ import pytest
 import torch
 
 from t2ipal.clip import ImageFeatures, TextFeatures, feature_tables
-from t2ipal.clip.feature_tables import caption_table, image_table, read_captions, read_images, read_labels
+from t2ipal.clip.feature_tables import (
+    caption_table,
+    evaluation_table,
+    image_table,
+    read_captions,
+    read_images,
+    read_labels,
+)
 from t2ipal.errors import UserError
-from t2ipal.tables import CAPTION_FEATURES, FEATURES
+from t2ipal.tables import CAPTION_FEATURES, FEATURES, TEST_FEATURES
 
 LABELS = [[0], [], [1, 2]]
 
@@ -44,9 +51,20 @@ def test_labels_become_a_table_of_bools():
     assert read_labels(table, 3).tolist() == [[True, False, False], [False] * 3, [False, True, True]]
 
 
+def test_the_test_set_has_ignored_classes_too():
+    features = ImageFeatures(torch.randn(3, 1), torch.randn(3, 1, 1), (1, 1))
+    table = evaluation_table(["a", "b", "c"], LABELS, [[2], [0, 1], []], [features])
+    assert table.schema == TEST_FEATURES
+    assert torch.equal(read_images(table)[0], features.whole.half())
+    assert read_labels(table, 3).tolist() == [[True, False, False], [False] * 3, [False, True, True]]
+    expected = [[False, False, True], [True, True, False], [False] * 3]
+    assert read_labels(table, 3, "ignored").tolist() == expected
+
+
 def test_a_shard_without_rows_is_a_table_without_rows():
     assert image_table([], [], []).num_rows == 0
     assert caption_table([], [], []).num_rows == 0
+    assert evaluation_table([], [], [], []).num_rows == 0
 
 
 def test_tables_of_many_shards_are_read_in_order():

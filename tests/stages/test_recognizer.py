@@ -20,7 +20,7 @@ from t2ipal.images.plan import image_shards
 from t2ipal.run_files import METRICS, PROGRESS, RESULT, TUNED
 from t2ipal.stages import bundle, evaluate, features, tune
 from t2ipal.store import Store
-from t2ipal.tables import CAPTION_FEATURES, CAPTIONS, FEATURES, PREDICTIONS
+from t2ipal.tables import CAPTION_FEATURES, CAPTIONS, FEATURES, PREDICTIONS, TEST_FEATURES
 from t2ipal.tuning import session
 from tests.finished_images import NAMES, compute_features, finished_images
 from tests.tiny_clip import EMBED_DIM, tiny_backbone
@@ -71,6 +71,8 @@ def test_captions_and_the_test_set_have_features_too(finished):
     assert captions.schema.equals(CAPTION_FEATURES)
     assert captions.num_rows == 24
     tested = store.shards("test_features").read_all()
+    assert tested.schema.equals(TEST_FEATURES)
+    assert tested["ignored"].to_pylist() == [[]] * 12
     assert tested["image_id"].to_pylist() == [f"{i}.png" for i in range(12)]
     assert tested["labels"].to_pylist()[5] == [0, 2]
 
@@ -184,7 +186,8 @@ def test_a_changed_test_set_is_noticed(own_test_set):
     text = labels.read_text()
     labels.write_text(text.replace("1.png,fish", "1.png,house"))
     assert features.pending(recipe, store) == ["test-00000"]
-    labels.write_text(text + "\n0.png,tree")
+    shutil.copy(labels.parent / "0.png", labels.parent / "12.png")
+    labels.write_text(text + "\n12.png,tree")
     assert features.pending(recipe, store) == ["test-00000"]
     compute_features(recipe, store)
     assert store.shards("test_features").read_all().num_rows == 13
