@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from t2ipal.errors import UserError
-from t2ipal.evaluation.shards import open_test_set
+from t2ipal.evaluation.shards import open_photos
 from t2ipal.recipe import Recipe
 from t2ipal.store import Store
 
@@ -22,7 +22,7 @@ class Example:
 
 def example(recipe: Recipe, store: Store) -> Example:
     """Return the first image of the test set; without one, the first painted image of the run."""
-    dataset = open_test_set(recipe)
+    dataset = open_photos(recipe, "test")
     if dataset is not None:
         return Example(dataset.name(0), dataset.image(0), dataset.labels(0))
     shards = store.shards("images")

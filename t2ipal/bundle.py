@@ -24,13 +24,17 @@ from safetensors.torch import load
 
 from t2ipal.clip import Backbone, load_backbone
 from t2ipal.errors import UserError
+from t2ipal.evaluation.calibration import Calibration
+from t2ipal.evaluation.fitted import Fitted
 from t2ipal.evaluation.localisation import Where, locate
+from t2ipal.evaluation.outcome import Outcome, assess
 from t2ipal.method_settings import MethodsSettings
 from t2ipal.methods import Images, Method, build_method
 from t2ipal.recipe import BackboneRecipe, CaptionsRecipe, Recipe
 from t2ipal.run_files import BUNDLE, METRICS
 from t2ipal.run_files import BUNDLE_CARD as CARD
 from t2ipal.run_files import BUNDLE_PARAMETERS as PARAMETERS
+from t2ipal.shards import Shards
 from t2ipal.store import Store
 from t2ipal.vocabulary import Vocabulary
 
@@ -51,6 +55,9 @@ class Card(BaseModel):
     backbone: BackboneRecipe
     preprocessing: dict[str, Any]  # as the backbone resizes and normalises; for readers, the backbone decides
     thresholds: dict[str, float]  # class -> score above which it is reported
+    calibration: dict[
+        str, list[float]
+    ]  # of scores, in the order of the classes: t2ipal.evaluation.calibration
     quality: dict[str, Any]  # its figures of evaluation/metrics.json; empty without a test set
     provenance: dict[str, Any]
 
@@ -111,6 +118,11 @@ class Recognizer:
         heat = self._method.heatmap(frozen).cpu().numpy().reshape(*scores.shape, *features.grid)
         return [self._answer(*each) for each in zip(images, scores, heat, strict=True)]
 
+    def assess(self, shards: Shards, names: Sequence[str]) -> Outcome:
+        """Score shards of features of labelled photos, and say how good that is."""
+        fitted = Fitted(self._thresholds, Calibration.from_json(self.card.calibration))
+        return assess(self._method, fitted, len(self.classes), shards, names)
+
     def _answer(self, image: Image.Image, scores: Any, heat: Any) -> Prediction:
         visible = self._backbone.preprocess.visible(image.width, image.height)
         found = np.flatnonzero(scores > self._thresholds)
@@ -122,22 +134,23 @@ class Recognizer:
         )
 
 
-def save_bundle(
-    store: Store, recipe: Recipe, parameters: bytes, thresholds: dict[str, float], data: str = ""
-) -> Card:
-    """Write the bundle of a run's tuned `parameters` (a safetensors file); its card last.
+def save_bundle(store: Store, recipe: Recipe, parameters: bytes, fitted: Fitted, data: str = "") -> Card:
+    """Write the bundle of a run's tuned `parameters` (a safetensors file) and what is `fitted` to its scores;
+    the card last.
 
     `data` identifies what they were made from.
     """
     source = recipe.caption_source
+    vocabulary = Vocabulary.load(recipe.vocabulary)
     card = Card(
         name=recipe.name,
-        classes=Vocabulary.load(recipe.vocabulary).mapping(),
+        classes=vocabulary.mapping(),
         method=recipe.tune.method,
         settings=recipe.methods,
         backbone=recipe.backbone,
         preprocessing=load_backbone(recipe.backbone).preprocess.config,
-        thresholds=thresholds,
+        thresholds=dict(zip(vocabulary.names, fitted.thresholds.tolist(), strict=True)),
+        calibration=fitted.calibration.to_json(),
         quality=_quality(store, recipe),
         provenance={
             "recipe": recipe.fingerprint("bundle"),

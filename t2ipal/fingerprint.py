@@ -16,6 +16,7 @@ _INPUTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "caption_features": (("captions",), ("backbone",)),
     "tune": (("features", "caption_features"), ("tune", "methods")),
     "test_features": ((), ("vocabulary", "backbone", "evaluate.dataset", "evaluate.split")),
+    "train_features": ((), ("vocabulary", "backbone", "evaluate.dataset", "evaluate.train_split")),
     "evaluate": (("tune", "test_features"), ("evaluate.dataset", "evaluate.split", "evaluate.baselines")),
     "bundle": (("tune", "evaluate"), ()),
 }

@@ -280,6 +280,11 @@ class Recipe(Section):
         """Return the paths, by dotted key, that the recipe's file has relative to itself or to a home."""
         return dict(self._written)
 
+    def with_evaluate(self, **changes: Any) -> Self:
+        """Return the recipe with other settings of what is measured."""
+        section = self.evaluate.model_copy(update=changes)
+        return self.model_copy(update={"evaluate": section})
+
     def settings(self) -> dict[str, Any]:
         """Return the recipe as plain data, with paths as they were written: the same in any folder."""
         return as_written(self.model_dump(mode="json"), self._written)

@@ -12,6 +12,7 @@ tool.
 import json
 import os
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -104,30 +105,32 @@ class Store:
         """Write a JSON file, atomically."""
         self.write_bytes(name, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
-    def claim(self, recipe: "Recipe") -> None:
-        """Bind the folder to a recipe, or check that it is bound to the same one.
+    def claim(self, recipe: "Recipe", stages: Collection[str] | None = None) -> None:
+        """Bind the folder to a recipe, or check that it is bound to the same one, as far as `stages` go.
 
         Settings that do not change any output (workers, pool batch sizes, ports) may differ. Otherwise raises
         UserError with the keys that differ: mixing two recipes would leave rows that no recipe describes.
         """
         fingerprints = recipe.fingerprints()
         if self.exists(RUN_FILE):
-            self._check_claim(recipe, fingerprints)
+            self._check_claim(recipe, fingerprints, fingerprints if stages is None else stages)
         else:
             content = {"stages": fingerprints, "recipe": recipe.settings()}
             self.write_json(RUN_FILE, content)
         self.fingerprints.update(fingerprints)
 
-    def _check_claim(self, recipe: "Recipe", fingerprints: dict[str, str]) -> None:
+    def _check_claim(self, recipe: "Recipe", fingerprints: dict[str, str], stages: Collection[str]) -> None:
         remedy = "give another folder with --run, or set the recipe back"
         try:
             known = self.read_json(RUN_FILE)
-            stages, before = known["stages"], known["recipe"]
+            bound, before = known["stages"], known["recipe"]
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{self.uri}/{RUN_FILE} is damaged: {error!r}", "give another folder with --run"
             ) from error
-        changed = [stage for stage, value in fingerprints.items() if stages.get(stage) != value]
+        changed = [
+            stage for stage, value in fingerprints.items() if stage in stages and bound.get(stage) != value
+        ]
         if changed:
             keys = ", ".join(recipe.differences(before)) or "the version of t2ipal"
             raise UserError(

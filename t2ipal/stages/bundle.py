@@ -10,7 +10,6 @@ from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
 from t2ipal.tuning.source import short_digest
 from t2ipal.tuning.trial import Trial
-from t2ipal.vocabulary import Vocabulary
 
 STAGE = "bundle"
 
@@ -54,7 +53,8 @@ def _data(recipe: Recipe, store: Store) -> str:
 
 def _write(recipe: Recipe, store: Store) -> None:
     from t2ipal.bundle import save_bundle
+    from t2ipal.evaluation.fitted import Fitted
 
-    trial, classes = Trial.of(recipe, store), Vocabulary.load(recipe.vocabulary).names
-    thresholds = dict(zip(classes, store.read_json(trial.result)["thresholds"], strict=True))
-    save_bundle(store, recipe, store.read_bytes(trial.tuned), thresholds, _data(recipe, store))
+    trial = Trial.of(recipe, store)
+    fitted = Fitted.from_json(store.read_json(trial.result))
+    save_bundle(store, recipe, store.read_bytes(trial.tuned), fitted, _data(recipe, store))

@@ -1,21 +1,22 @@
-"""Features: frozen CLIP features of synthetic images, of their captions, and of the test set.
+"""Features: frozen CLIP features of synthetic images, of their captions, of the test set, and of labelled
+photos where a comparison asks for them.
 
-One pool of backbones works on the shards of three tables; whoever computes a shard also writes it. A shard
+One pool of backbones works on the shards of all tables; whoever computes a shard also writes it. A shard
 remembers the checksum of the shard that it was computed from, and is computed again when that one has
 changed.
 """
 
 import io
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from t2ipal.errors import UserError
 from t2ipal.evaluation.datasets import Dataset
-from t2ipal.evaluation.shards import open_test_set, part_numbers, split_test_set
+from t2ipal.evaluation.shards import Purpose, open_photos, part_numbers, split_photos
 from t2ipal.images.plan import image_shards
 from t2ipal.model_folder import check_model_folder
 from t2ipal.picturebook.weights import resolve
@@ -24,11 +25,17 @@ from t2ipal.shards import Manifest
 from t2ipal.stages import images
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
+from t2ipal.tuning.source import CAPTIONS as CAPTION_FEATURES
+from t2ipal.tuning.source import LABELLED, SYNTHETIC
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TABLES = IMAGES, CAPTIONS, TEST = "features", "caption_features", "test_features"
+STAGE = "features"
+IMAGES, CAPTIONS, TEST, TRAIN = SYNTHETIC, CAPTION_FEATURES, "test_features", LABELLED  # tables
+PHOTOS: dict[str, Purpose] = {TEST: "test", TRAIN: "train"}
+OF_A_JOB = (IMAGES, CAPTIONS, TEST)
+OF_TUNING = (IMAGES, CAPTIONS)
 
 Item = TypeVar("Item")
 
@@ -42,38 +49,41 @@ class Work:
     source: str
 
 
-def pending(recipe: Recipe, store: Store) -> list[str]:
+def pending(recipe: Recipe, store: Store, tables: Sequence[str] = OF_A_JOB) -> list[str]:
     """Return the names of the shards that are to be computed, or removed; those of images not yet painted
     included.
     """
-    plan, waiting = planned(recipe, store), images.pending(recipe, store)
+    plan = planned(recipe, store, tables)
+    waiting = images.pending(recipe, store) if IMAGES in tables else []
     # Without its images a shard of features has no place in the plan, but may be right when they are back.
-    surplus = {} if waiting else _surplus(store, plan)
+    surplus = {} if waiting else _surplus(store, plan, tables)
     return [*(work.shard for work in _unfinished(store, plan)), *chain(*surplus.values()), *waiting]
 
 
 def tuning_pending(recipe: Recipe, store: Store) -> list[str]:
     """Return the same of the shards that tuning reads; the test set is not looked at."""
-    missing = _unfinished(store, _for_tuning(recipe, store))
+    missing = _unfinished(store, planned(recipe, store, OF_TUNING))
     return [*(work.shard for work in missing), *images.pending(recipe, store)]
 
 
-def run(recipe: Recipe, store: Store) -> StageReport:
-    """Compute the missing shards. Needs an initialised Ray and finished images."""
+def run(recipe: Recipe, store: Store, tables: Sequence[str] = OF_A_JOB) -> StageReport:
+    """Compute the missing shards. Needs an initialised Ray, and finished images where tables are made of
+    them.
+    """
     start = time.monotonic()
-    if waiting := images.pending(recipe, store):
+    if IMAGES in tables and (waiting := images.pending(recipe, store)):
         raise UserError(
             f"features: {len(waiting)} shards of images are missing, {waiting[0]!r} for one",
             "run the stage images first",
         )
-    plan = planned(recipe, store)
-    for table, names in _surplus(store, plan).items():
+    plan = planned(recipe, store, tables)
+    for table, names in _surplus(store, plan, tables).items():
         store.shards(table).delete(names)
     missing = _unfinished(store, plan)
     computed = sum(report["rows"] for report in _compute(recipe, store, missing)) if missing else 0
-    done = {table: store.shards(table).done() for table in TABLES}
+    done = {table: store.shards(table).done() for table in {work.table for work in plan}}
     return StageReport(
-        stage=IMAGES,
+        stage=STAGE,
         rows=sum(done[work.table][work.shard].rows for work in plan),
         shards_total=len(plan),
         shards_done_before=len(plan) - len(missing),
@@ -82,9 +92,13 @@ def run(recipe: Recipe, store: Store) -> StageReport:
     )
 
 
-def planned(recipe: Recipe, store: Store) -> list[Work]:
-    """Return every shard that the finished images and captions, and the test set, call for."""
-    return [*_for_tuning(recipe, store), *_for_test(recipe)]
+def planned(recipe: Recipe, store: Store, tables: Sequence[str] = OF_A_JOB) -> list[Work]:
+    """Return every shard that the finished images and captions, and the photos, call for."""
+    plan = [work for work in _for_tuning(recipe, store) if work.table in tables]
+    for table, purpose in PHOTOS.items():
+        if table in tables:
+            plan += [Work(table, part.name, part.source) for part in split_photos(recipe, purpose)]
+    return plan
 
 
 def _for_tuning(recipe: Recipe, store: Store) -> list[Work]:
@@ -98,24 +112,20 @@ def _for_tuning(recipe: Recipe, store: Store) -> list[Work]:
     ]
 
 
-def _for_test(recipe: Recipe) -> list[Work]:
-    return [Work(TEST, part.name, part.source) for part in split_test_set(recipe)]
-
-
 def _unfinished(store: Store, plan: list[Work]) -> list[Work]:
-    done = {table: store.shards(table).done() for table in TABLES}
+    done = {table: store.shards(table).done() for table in {work.table for work in plan}}
     missing = Manifest(0, 0, "", "")
     return [
         work for work in plan if done[work.table].get(work.shard, missing).extra.get("source") != work.source
     ]
 
 
-def _surplus(store: Store, plan: list[Work]) -> dict[str, list[str]]:
+def _surplus(store: Store, plan: list[Work], tables: Sequence[str]) -> dict[str, list[str]]:
     """Return the shards, by table, that belong to no part of what is there now."""
     wanted = {(work.table, work.shard) for work in plan}
     return {
         table: [name for name in store.shards(table).written() if (table, name) not in wanted]
-        for table in TABLES
+        for table in tables
     }
 
 
@@ -146,13 +156,18 @@ class FeatureExtractor:
         from t2ipal.clip import load_backbone
 
         self._recipe, self._store = recipe, store
+        self._opened: dict[Purpose, Dataset] = {}
         self._backbone = load_backbone(recipe.backbone, "cuda" if recipe.features.workers.gpus else "cpu")
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Compute and write the shard that the row (a Work) describes; return its name and number of rows."""
         work = Work(**row)
-        compute = {IMAGES: self._images, CAPTIONS: self._captions, TEST: self._test}[work.table]
-        table = compute(work.shard)
+        compute: dict[str, Callable[[str], pa.Table]] = {
+            IMAGES: self._images,
+            CAPTIONS: self._captions,
+            **{table: partial(self._photos, purpose) for table, purpose in PHOTOS.items()},
+        }
+        table = compute[work.table](work.shard)
         self._store.shards(work.table).write(work.shard, table, {"source": work.source})
         return {"shard": work.shard, "rows": table.num_rows}
 
@@ -178,10 +193,10 @@ class FeatureExtractor:
         features = [self._backbone.sentences(batch) for batch in _batches(texts, self._recipe.features.batch)]
         return caption_table([row["caption_id"] for row in rows], [row["labels"] for row in rows], features)
 
-    def _test(self, shard: str) -> "pa.Table":
+    def _photos(self, purpose: Purpose, shard: str) -> "pa.Table":
         from t2ipal.clip.feature_tables import evaluation_table
 
-        dataset = self._test_set
+        dataset = self._open(purpose)
         numbers = part_numbers(shard, len(dataset))
         features = [
             self._backbone.images([dataset.image(i) for i in batch])
@@ -194,13 +209,14 @@ class FeatureExtractor:
             features,
         )
 
-    @cached_property
-    def _test_set(self) -> Dataset:
+    def _open(self, purpose: Purpose) -> Dataset:
         """Opened once: large ones take seconds."""
-        dataset = open_test_set(self._recipe)
-        if dataset is None:
-            raise ValueError("the recipe has no test set")
-        return dataset
+        if purpose not in self._opened:
+            dataset = open_photos(self._recipe, purpose)
+            if dataset is None:
+                raise ValueError("the recipe has no photos")
+            self._opened[purpose] = dataset
+        return self._opened[purpose]
 
 
 def _batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

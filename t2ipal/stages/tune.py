@@ -52,8 +52,8 @@ def run(recipe: Recipe, store: Store) -> StageReport:
 
 def check_images(trial: Trial) -> None:
     """Raise the UserError of an empty training set before workers are started for it."""
-    done = trial.run.shards(trial.table).done()
-    if not any(done[name].rows for name in source_shards(trial.recipe, trial.run, trial.table)):
+    done = trial.source.shards(trial.table).done()
+    if not any(done[name].rows for name in source_shards(trial.recipe, trial.source, trial.table)):
         raise UserError(
             "tune: there is no synthetic image to tune on",
             "the column `reason` of the table images says why the stage images kept none of them",

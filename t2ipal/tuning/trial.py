@@ -21,7 +21,8 @@ Origin = dict[str, str | None]
 
 @dataclass(frozen=True)
 class Trial:
-    """A method by name, a seed, the run whose features it learns from, and a folder of its own.
+    """A method by name, a seed, the run whose synthetic images it learns from, and a folder of its own in a
+    store, which holds the labelled photos too if it learns from those.
 
     progress        which checkpoint is the last, and the log so far
     checkpoint-*    two files in turn, so that the last one is never the one being written
@@ -65,6 +66,11 @@ class Trial:
         """The table of images that it learns from."""
         return LABELLED if parse_name(self.method).source == "labelled" else SYNTHETIC
 
+    @property
+    def source(self) -> Store:
+        """Where that table is."""
+        return self.store if self.table == LABELLED else self.run
+
     def origin(self) -> Origin:
         """What identifies the settings and the data; checkpoints and the result carry it.
 
@@ -81,7 +87,7 @@ class Trial:
         text = json.dumps(settings, sort_keys=True)
         return {
             "settings": hashlib.sha256(text.encode()).hexdigest()[:16],
-            "data": source_digest(self.recipe, self.run, self.table),
+            "data": source_digest(self.recipe, self.source, self.table),
         }
 
     def is_done(self) -> bool:

@@ -1,0 +1,176 @@
+"""Which recognizer is best, by how much, and how sure that is.
+
+    uv run jobs/evaluate.py --out runs/table                                the default methods, 3 seeds
+    uv run jobs/evaluate.py --out runs/table --methods all                  with every ablation
+    uv run jobs/evaluate.py --out runs/table --methods t2i_pal,zero_shot --recipe mine.yaml --split dev
+    uv run jobs/evaluate.py --out runs/mine --bundle runs/offline/bundle --dataset photos --split test
+
+Captions, images and their features are those of the recipe's run, which is completed first where something is
+missing. Everything else goes into the folder of --out: features of the photos, tuned parameters, predictions,
+and metrics.json. The same command goes on where it was interrupted.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from jobs.checks import check_models, check_run_uri, models_are_local
+from jobs.console import print_error, say, stage_line, user_error
+from jobs.pipeline import DEFAULT_RECIPE
+from jobs.preflight import check_paths
+from jobs.ray_session import RaySession
+from jobs.resources import check_resources
+from t2ipal.errors import UserError
+from t2ipal.lease import Lease
+from t2ipal.method_names import ABLATIONS, NAMES, STANDARDISED, UNTUNED, WITHOUT, parse_name
+from t2ipal.model_identity import check_models_unchanged
+from t2ipal.recipe import Recipe, load_recipe
+from t2ipal.recipe_paths import absolute
+from t2ipal.stages import captions, compare, features, images
+from t2ipal.store import Store
+
+METRICS = "metrics.json"
+SEEDS = 3
+
+DEFAULT = [
+    *(each for name in UNTUNED for each in (name, name + STANDARDISED)),
+    *(name for name in NAMES if name not in UNTUNED),
+]
+ALL = [*DEFAULT, *(f"{name}{WITHOUT}{part}" for name, parts in ABLATIONS.items() for part in parts)]
+
+OF_THE_RUN = ("captions", "images", "features", "caption_features")  # what a comparison takes from it
+OF_THE_PHOTOS = ("test_features", "train_features")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the comparison; return 0, or 2 after telling what the user has to put right."""
+    arguments = _parse(argv)
+    try:
+        recipe = _with_photos(load_recipe(arguments.recipe), arguments.dataset, arguments.split)
+        check_paths(recipe)
+        check_run_uri(arguments.out)
+        out = Store.open(arguments.out)
+        with Lease(out):
+            if arguments.bundle:
+                metrics = evaluate_bundle(arguments.bundle, recipe, out)
+            else:
+                uri = arguments.run or recipe.run
+                check_run_uri(uri)
+                metrics = evaluate(recipe, Store.open(uri), out, _names(arguments.methods), arguments.seeds)
+        _show(metrics, out)
+    except KeyboardInterrupt:
+        say("stopped; the same command goes on from here")
+        return 130
+    except Exception as error:
+        if (wrong := user_error(error)) is None:
+            raise
+        print_error(wrong)
+        return 2
+    return 0
+
+
+def evaluate(recipe: Recipe, run: Store, out: Store, names: Sequence[str], seeds: int) -> dict[str, Any]:
+    """Complete the synthetic images of the run, tune and score every method on them; return the figures."""
+    with Lease(run):
+        run.claim(recipe, OF_THE_RUN)
+        out.claim(recipe, OF_THE_PHOTOS)
+        check_models_unchanged(recipe, run)
+        work = {stage.STAGE: stage.pending(recipe, run) for stage in (captions, images)}
+        work[features.STAGE] = [
+            *features.pending(recipe, run, features.OF_TUNING),
+            *features.pending(recipe, out, compare.tables(names)),
+        ]
+        check_models(recipe, work | {"tune": names})
+        with _session(recipe, [stage for stage in work if work[stage]]):
+            for stage in (captions, images):
+                say(stage_line(stage.run(recipe, run)))
+            say(stage_line(features.run(recipe, run, features.OF_TUNING)))
+            say(stage_line(features.run(recipe, out, compare.tables(names))))
+            plan = compare.entries(recipe, run, out, names, seeds)
+            for report in compare.complete(plan):
+                say(stage_line(report))
+        return compare.summary(plan, recipe, out)
+
+
+def evaluate_bundle(uri: str, recipe: Recipe, out: Store) -> dict[str, Any]:
+    """Score a finished recognizer on the recipe's photos; return the figures."""
+    from t2ipal.bundle import Recognizer
+
+    recognizer = Recognizer.load(uri)
+    card = recognizer.card
+    recipe = recipe.model_copy(update={"vocabulary": card.classes, "backbone": card.backbone})
+    out.claim(recipe, OF_THE_PHOTOS)
+    tables = (features.TEST,)
+    with _session(recipe, [features.STAGE] if features.pending(recipe, out, tables) else []):
+        say(stage_line(features.run(recipe, out, tables)))
+    return compare.of_recognizer(recognizer, recipe, out)
+
+
+def _session(recipe: Recipe, stages: Sequence[str]) -> ExitStack:
+    """Ray, started and large enough, for as long as the context lasts."""
+    stack = ExitStack()
+    session = stack.enter_context(RaySession(recipe, offline=models_are_local(recipe)))
+    session.start()
+    check_resources(recipe, stages, session.resources(), session.joins)
+    return stack
+
+
+def _show(metrics: dict[str, Any], out: Store) -> None:
+    from t2ipal.evaluation.report import table
+
+    out.write_json(METRICS, metrics)
+    say(f"{metrics['dataset']}, {metrics['split']} ({metrics['images']} images)")
+    say(table(metrics))
+    say(f"figures and predictions in {out.uri}")
+
+
+def _names(text: str) -> list[str]:
+    names = {"default": DEFAULT, "all": ALL}.get(text) or [name.strip() for name in text.split(",")]
+    for name in names:
+        parse_name(name)
+    return list(dict.fromkeys(names))
+
+
+def _with_photos(recipe: Recipe, dataset: str | None, split: str | None) -> Recipe:
+    changes: dict[str, Any] = {"split": split} if split else {}
+    if dataset:
+        changes["dataset"] = dataset if dataset == "picturebook" else absolute(dataset, Path.cwd())
+    recipe = recipe.with_evaluate(**changes)
+    if recipe.evaluate.dataset is None:
+        raise UserError(
+            "there are no photos to evaluate on: evaluate.dataset is null", "give a folder with --dataset"
+        )
+    return recipe
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Compare recognizers on labelled photos.",
+        epilog=f"methods: {', '.join(ALL)}",
+    )
+    parser.add_argument("--recipe", default=str(DEFAULT_RECIPE), help="a YAML file; default: %(default)s")
+    parser.add_argument("--run", help="the run whose images are learned from; default: the recipe's `run`")
+    parser.add_argument("--out", required=True, help="folder or s3://, gs:// URI of the comparison")
+    parser.add_argument(
+        "--methods",
+        default="default",
+        help="comma-separated, `all`, or `default`: all of them but the ablations",
+    )
+    parser.add_argument("--seeds", type=_positive, default=SEEDS, help="of tuning; default: %(default)s")
+    parser.add_argument("--bundle", help="score this finished recognizer instead of tuning any")
+    parser.add_argument("--dataset", help="photos other than the recipe's: a folder, or `picturebook`")
+    parser.add_argument("--split", help="of the photos; default: the recipe's")
+    return parser.parse_args(argv)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 1 or more")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""From the predictions of many methods to one table: means over seeds, and which differences are sure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from t2ipal.clip.feature_tables import read_labels
+from t2ipal.evaluation.bootstrap import RESAMPLES, ResampledMap, resampled_map
+from t2ipal.evaluation.metrics import Labels
+from t2ipal.evaluation.report import differences, summarise
+from t2ipal.method_names import WITHOUT
+from t2ipal.shards import Shards
+
+# What the papers claim, and what a combination of both has to show.
+CLAIMS = (
+    ("tai_dpt", "zero_shot_dense"),
+    ("pvp", "tai_dpt"),
+    ("t2i_pal", "zero_shot_standardised"),
+    ("t2i_pal", "tai_dpt"),
+    ("t2i_pal_pvp", "t2i_pal"),
+    ("t2i_pal_pvp", "pvp"),
+    ("supervised", "t2i_pal_pvp"),
+)
+
+
+def compare(
+    predictions: Shards, names: Mapping[str, Sequence[str]], test: Shards, classes: int
+) -> dict[str, Any]:
+    """Return "methods" and "differences" of metrics.json for methods whose predictions are the shards
+    `names`, one for each seed.
+    """
+    labels, manifests = _labels(test, classes), predictions.done()
+    methods = {
+        name: summarise([manifests[shard].extra["figures"] for shard in shards])
+        for name, shards in names.items()
+    }
+    pairs = pairs_of(list(names))
+    resampled = {name: _resample(predictions, names[name], labels) for name in dict.fromkeys(sum(pairs, ()))}
+    return {"methods": methods, "resamples": RESAMPLES, "differences": differences(resampled, pairs)}
+
+
+def pairs_of(names: Sequence[str]) -> list[tuple[str, str]]:
+    """The pairs (ours, theirs) whose difference is of interest: the claims, and each method with its
+    ablations.
+    """
+    claims = [pair for pair in CLAIMS if set(pair) <= set(names)]
+    ablations = [(name.partition(WITHOUT)[0], name) for name in names if WITHOUT in name]
+    return [*claims, *(pair for pair in ablations if pair[0] in names)]
+
+
+def _labels(test: Shards, classes: int) -> Labels:
+    tables = [test.read(name, ["labels"]) for name in test.done()]
+    labels: Labels = np.concatenate([read_labels(table, classes).numpy() for table in tables])
+    return labels
+
+
+def _resample(predictions: Shards, shards: Sequence[str], labels: Labels) -> ResampledMap:
+    scores = [
+        np.array(predictions.read(shard, ["scores"])["scores"].to_pylist(), dtype=np.float32)
+        for shard in shards
+    ]
+    return resampled_map(scores, labels)
