@@ -10,13 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from t2ipal.bundle import Recognizer
+from t2ipal.bundle import Recognizer, save_bundle
 from t2ipal.clip import feature_tables
 from t2ipal.errors import UserError
 from t2ipal.evaluation import shards as evaluation_shards
 from t2ipal.evaluation.metrics import mean_average_precision
 from t2ipal.evaluation.shards import open_test_set
 from t2ipal.images.plan import image_shards
+from t2ipal.recipe import AnnotatedCaptionsRecipe
 from t2ipal.run_files import METRICS, PROGRESS, RESULT, TUNED
 from t2ipal.stages import bundle, evaluate, features, tune
 from t2ipal.store import Store
@@ -363,6 +364,14 @@ def test_the_card_names_no_folder_of_this_machine_but_the_backbone(finished):
     card = Recognizer.load(f"{store.uri}/bundle").card
     assert os.path.isabs(card.backbone.model)
     assert "/" not in card.public().model_dump_json()
+
+
+def test_the_card_names_the_file_of_captions(copy):
+    recipe, store = copy
+    source = AnnotatedCaptionsRecipe(path="/data/captions.json")
+    other = recipe.model_copy(update={"captions": None, "annotated_captions": source})
+    card = save_bundle(store, other, store.read_bytes(TUNED), store.read_json(RESULT)["thresholds"])
+    assert card.provenance["captions"] == "captions.json"
 
 
 def edit_card(store, **changes):
