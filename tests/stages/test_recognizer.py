@@ -24,6 +24,7 @@ from t2ipal.store import Store
 from t2ipal.tables import CAPTION_FEATURES, CAPTIONS, FEATURES, PREDICTIONS, TEST_FEATURES
 from t2ipal.tuning import session
 from tests.finished_images import NAMES, compute_features, finished_images
+from tests.layouts import Photo, write_voc
 from tests.tiny_clip import EMBED_DIM, tiny_backbone
 
 
@@ -76,6 +77,16 @@ def test_captions_and_the_test_set_have_features_too(finished):
     assert tested["ignored"].to_pylist() == [[]] * 12
     assert tested["image_id"].to_pylist() == [f"{i}.png" for i in range(12)]
     assert tested["labels"].to_pylist()[5] == [0, 2]
+
+
+def test_ignored_classes_reach_the_table(copy, tmp_path):
+    recipe, store = copy
+    photos = [Photo(["fish"], difficult=["tree", "fish"]), Photo(difficult=["house"])]
+    write_voc(tmp_path / "voc", "test", photos)
+    other = with_dataset(recipe, str(tmp_path / "voc"))
+    table = features.FeatureExtractor(other, store)._test("test-00000")
+    assert table["labels"].to_pylist() == [[0], []]
+    assert table["ignored"].to_pylist() == [[2], [1]]
 
 
 def test_pending_work_is_named_until_it_is_done(finished):
