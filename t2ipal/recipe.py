@@ -107,7 +107,7 @@ class AnnotatedCaptionsRecipe(Section):
     """Captions from a file of sentences; classes are the ones that the sentences name."""
 
     path: str  # .json: COCO's captions; .jsonl: localized narratives; any other: a sentence a line
-    # Each caption is credited to the rarest class that it names; None: all are taken.
+    # At most so many for each class, each counted for the rarest class that it names; None: all are taken.
     per_class: Positive | None = None
     max_captions: Positive | None = None
     exclude_images: str | None = None  # a file of image ids, one a line, whose captions are left out

@@ -5,6 +5,7 @@ import shutil
 import pyarrow as pa
 import pytest
 
+from t2ipal.recipe import AnnotatedCaptionsRecipe
 from t2ipal.store import Store
 from tests.finished_images import compute_features, finished_images
 from tests.kill_each_stage import compare
@@ -37,6 +38,17 @@ def test_a_row_that_is_lost_or_doubled(whole, killed, table, change):
     parts = [rows.slice(1)] if change == "lost" else [rows.slice(0, 1), rows]
     shards.write(name, pa.concat_tables(parts), shards.done()[name].extra)
     assert not compare(*whole, killed)
+
+
+def test_captions_from_a_file(whole, killed):
+    source = AnnotatedCaptionsRecipe(path="unused")
+    recipe = whole[0].model_copy(update={"captions": None, "annotated_captions": source})
+    shards = killed.shards("captions")
+    for name in shards.written():
+        shards.write(name, shards.read(name), {"shards": 3})
+    assert compare(recipe, killed, killed)
+    shards.delete(["captions-00001"])
+    assert not compare(recipe, killed, killed)
 
 
 def test_runs_without_one_caption_in_common_show_nothing(whole, killed):

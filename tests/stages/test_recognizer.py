@@ -10,19 +10,21 @@ import pytest
 import torch
 from PIL import Image
 
-from t2ipal.bundle import Recognizer
+from t2ipal.bundle import Recognizer, save_bundle
 from t2ipal.clip import feature_tables
 from t2ipal.errors import UserError
 from t2ipal.evaluation import shards as evaluation_shards
 from t2ipal.evaluation.metrics import mean_average_precision
 from t2ipal.evaluation.shards import open_test_set
 from t2ipal.images.plan import image_shards
+from t2ipal.recipe import AnnotatedCaptionsRecipe
 from t2ipal.run_files import METRICS, PROGRESS, RESULT, TUNED
 from t2ipal.stages import bundle, evaluate, features, tune
 from t2ipal.store import Store
 from t2ipal.tables import CAPTION_FEATURES, CAPTIONS, FEATURES, PREDICTIONS, TEST_FEATURES
 from t2ipal.tuning import session
 from tests.finished_images import NAMES, compute_features, finished_images
+from tests.layouts import Photo, write_voc
 from tests.tiny_clip import EMBED_DIM, tiny_backbone
 
 
@@ -75,6 +77,16 @@ def test_captions_and_the_test_set_have_features_too(finished):
     assert tested["ignored"].to_pylist() == [[]] * 12
     assert tested["image_id"].to_pylist() == [f"{i}.png" for i in range(12)]
     assert tested["labels"].to_pylist()[5] == [0, 2]
+
+
+def test_ignored_classes_reach_the_table(copy, tmp_path):
+    recipe, store = copy
+    photos = [Photo(["fish"], difficult=["tree", "fish"]), Photo(difficult=["house"])]
+    write_voc(tmp_path / "voc", "test", photos)
+    other = with_dataset(recipe, str(tmp_path / "voc"))
+    table = features.FeatureExtractor(other, store)._test("test-00000")
+    assert table["labels"].to_pylist() == [[0], []]
+    assert table["ignored"].to_pylist() == [[2], [1]]
 
 
 def test_pending_work_is_named_until_it_is_done(finished):
@@ -363,6 +375,14 @@ def test_the_card_names_no_folder_of_this_machine_but_the_backbone(finished):
     card = Recognizer.load(f"{store.uri}/bundle").card
     assert os.path.isabs(card.backbone.model)
     assert "/" not in card.public().model_dump_json()
+
+
+def test_the_card_names_the_file_of_captions(copy):
+    recipe, store = copy
+    source = AnnotatedCaptionsRecipe(path="/data/captions.json")
+    other = recipe.model_copy(update={"captions": None, "annotated_captions": source})
+    card = save_bundle(store, other, store.read_bytes(TUNED), store.read_json(RESULT)["thresholds"])
+    assert card.provenance["captions"] == "captions.json"
 
 
 def edit_card(store, **changes):
