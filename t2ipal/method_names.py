@@ -39,10 +39,9 @@ ABLATIONS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "text_prompts": {"pvp.text_prompts": False},
     },
     "t2i_pal_pvp": {
-        "pretraining": {"t2i_pal_pvp.pretraining": False},
-        "shared_adapter": {"t2i_pal_pvp.adapted": False},
-        "adapter": {"t2i_pal.adapter": None},
-        "rest": {"t2i_pal_pvp.tuned": True},
+        "doubt": {"t2i_pal_pvp.doubt": 0.0},
+        "visual": {"t2i_pal_pvp.share": 0.0},
+        "pvp": {"t2i_pal_pvp.judge": "t2i_pal"},
     },
 }
 

@@ -122,13 +122,11 @@ class PVPSettings(PromptSettings):
 
 
 class T2IPALPVPSettings(Section):
-    """T2I-PAL with pseudo visual prompts beside its text prompts; the settings of both are their own."""
+    """T2I-PAL and PVP together; the settings of both are their own."""
 
-    share: Fraction = 0.4  # of the visual prompts' scores in the answer
-    pretraining: bool = True  # off: random pseudo visual prompts
-    visual_prompts: bool = True
-    adapted: bool = True  # off: the visual prompts are compared with features before the adapter
-    tuned: bool = False  # on: the visual prompts learn from the images too
+    doubt: Annotated[float, Field(ge=0, lt=1)] = 0.1  # share of each class's images whose label is not used
+    share: Fraction = 0.2  # of the pseudo visual prompts' score in the answer
+    judge: Literal["pvp", "t2i_pal"] = "pvp"  # t2i_pal, to see what PVP is worth: nothing of PVP is used
 
 
 class MethodsSettings(Section):

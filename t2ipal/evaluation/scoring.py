@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from t2ipal.clip.feature_tables import read_images, read_labels
@@ -31,7 +30,7 @@ def score(
     device.
     """
     method.eval()
-    device = next((parameter.device for parameter in method.parameters()), torch.device("cpu"))
+    device = method.device
     fused: list[Scores] = []
     parts: dict[str, list[Scores]] = {}
     for at in range(0, len(whole), batch):

@@ -46,7 +46,8 @@ class Batch(NamedTuple):
 class Terms:
     """What a method's loss is made of, by name; the phase weighs them."""
 
-    ranked: dict[str, Tensor] = field(default_factory=dict)  # scores [B, C], to be ranked within each row
+    # Scores [B, C] to be ranked within each row; those of images, "image_...", only where labels are known.
+    ranked: dict[str, Tensor] = field(default_factory=dict)
     rows: dict[str, Tensor] = field(default_factory=dict)  # losses [B] of single rows
     whole: dict[str, Tensor] = field(default_factory=dict)  # losses [] that depend on no row
 
@@ -76,7 +77,10 @@ class TrainingSet(Protocol):
     """What a method may look at before a phase begins."""
 
     def in_order(self, batch: int, device: torch.device) -> Iterable[tuple[Images, Tensor]]:
-        """All images in order, with their labels [B, C]."""
+        """All images in order, with the labels [B, C] that are known."""
+
+    def without_labels(self, unknown: Tensor) -> "TrainingSet":
+        """The same set, where nobody says any more whether images hold the classes `unknown` [N, C]."""
 
 
 class Method(nn.Module, ABC):
@@ -88,6 +92,12 @@ class Method(nn.Module, ABC):
 
     def begin(self, phase: Phase, data: TrainingSet) -> None:  # most methods take nothing
         """Set what a phase's first state takes from the training set."""
+
+    def select(self, phase: Phase, data: TrainingSet) -> TrainingSet:
+        """What a phase learns from, in evaluation mode, before `begin` and after every interruption: it may
+        depend on what rests in that phase alone.
+        """
+        return data
 
     def forward(self, batch: Batch, phase: str) -> Terms:
         """What the loss of a phase is made of, in training mode."""
@@ -109,6 +119,11 @@ class Method(nn.Module, ABC):
     def scores(self, images: Images) -> Tensor:
         """Scores [B, C]; higher means more surely there. Comparable between images, per class."""
         return self.fuse(self.parts(images))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are; the CPU for a method without any."""
+        return next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
 
     def export(self) -> dict[str, Tensor]:
         """What a recognizer needs of the tuned parameters, on the CPU; `build_method(..., exported=True)`

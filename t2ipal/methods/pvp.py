@@ -102,7 +102,7 @@ class PVP(Method):
         adapter = self.text_adapter
         whole = batch.captions.whole if adapter is None else adapter.rows(batch.captions.whole, random)
         captions = with_noise(batch.captions._replace(whole=whole), random, settings.noise)
-        text, visual = self._text(random), self._visual(random)
+        text, visual = self._text(random), self.visual_classes(random)
         terms = Terms()
         if text is not None:
             terms.ranked.update(self._scores("text", captions, text, settings.k_train))
@@ -117,7 +117,7 @@ class PVP(Method):
     @torch.no_grad()
     def parts(self, images: Images) -> dict[str, Tensor]:
         """Scores "text_global", "text_local", "visual_global" and "visual_local"."""
-        settings, text, visual = self._settings, self._text(), self._visual()
+        settings, text, visual = self._settings, self._text(), self.visual_classes()
         patches = images.patches
         if settings.global_token:
             patches = torch.cat([patches, images.whole[:, None]], dim=1)
@@ -140,7 +140,7 @@ class PVP(Method):
     @torch.no_grad()
     def heatmap(self, images: Images) -> Tensor:
         """Cosine similarity of each patch to the local features of each class: of text, else of images."""
-        classes = self._text() or self._visual()
+        classes = self._text() or self.visual_classes()
         if classes is None:
             raise ValueError("PVP without text prompts and without visual prompts compares with nothing")
         return similarities(images.patches, classes.local)
@@ -164,7 +164,8 @@ class PVP(Method):
             return None
         return _adapted(self.prompts(), self.text_adapter, random)
 
-    def _visual(self, random: StepRandom | None = None) -> ClassFeatures | None:
+    def visual_classes(self, random: StepRandom | None = None) -> ClassFeatures | None:
+        """U and U' [C, D], with dropout where `random` numbers are given; None without visual prompts."""
         if self.visual is None:
             return None
         return _adapted(self.visual(), self.image_adapter, random)

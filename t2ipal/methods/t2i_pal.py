@@ -96,12 +96,9 @@ class T2IPal(Method):
         if self.prototypes is None:
             return
         total, count = torch.zeros_like(self.prototypes), torch.zeros_like(self.prototypes[:, 0])
-        local = self.prompts().local
         for images, labels in data.in_order(BATCH, self.prototypes.device):
-            patches = self._adapt(images).patches
-            holds = labels.to(patches.dtype)
-            pooled = pool(self._attend(similarities(patches, local)), patches)
-            total += torch.einsum("bc,bcd->cd", holds, pooled)
+            holds = labels.to(total.dtype)
+            total += torch.einsum("bc,bcd->cd", holds, self.pooled(images))
             count += holds.sum(dim=0)
         mean = functional.normalize(total, dim=-1)
         self.prototypes.copy_(torch.where(count[:, None] > 0, mean, self.prototypes))
@@ -131,6 +128,12 @@ class T2IPal(Method):
     def heatmap(self, images: Images) -> Tensor:
         """cos(x_j, L_c), before the softmax: comparable between images."""
         return similarities(self._adapt(images).patches, self.prompts().local)
+
+    @torch.no_grad()
+    def pooled(self, images: Images) -> Tensor:
+        """z_c [B, C, D], the patches behind the adapter pooled by the heatmap of each class."""
+        patches = self._adapt(images).patches
+        return pool(self._attend(similarities(patches, self.prompts().local)), patches)
 
     @property
     def _sharpness(self) -> float:

@@ -1,33 +1,42 @@
-"""T2I-PAL with pseudo visual prompts: both papers in one recognizer.
+"""T2I-PAL with PVP: both papers in one recognizer.
 
-The two systems learn different things. T2I-PAL learns from images painted from text how classes look to CLIP;
-PVP's first stage finds in CLIP itself, from sentences alone, the images that stand for a class. Here the
-pseudo visual prompts are learned first and then rest; T2I-PAL is tuned as it is alone; and the image's
-features behind its adapter are compared with both. Kept apart in learning the two err differently, and the
-sum of their scores errs less than either.
+The two systems learn different things. T2I-PAL learns from painted images how classes look to CLIP, and what
+the painter left out of a picture teaches it wrongly. PVP learns from sentences alone and has never seen a
+painted image, so it can tell which named things are not there. Three steps:
 
-    s^t           T2I-PAL's answer (`t2ipal.methods.t2i_pal`)
-    s^vg_c        scale cos(x, v_c), with x behind the adapter and v_c a pseudo visual prompt's feature
-    s^vl_c        sum_j softmax_j(k cos(x_j, v'_c)) scale cos(x_j, v'_c)
+1. PVP is tuned as it is alone, both stages, and then rests.
+2. Of each class's painted images those that PVP scores lowest, the share `doubt`, are taken neither as images
+   of the class nor as images without it.
+3. T2I-PAL is tuned on what is left. In its answer PVP's local pseudo visual prompt U'_c is one more prototype:
 
-The answer is (1 - share) s^t + share (mix s^vg + (1 - mix) s^vl).
+    z_c     sum_j M_cj x_j, as T2I-PAL pools patches
+    s^v_c   scale cos(z_c, U'_c)
+
+The answer is (1 - share) s^t + share s^v, with s^t T2I-PAL's own.
+
+It is PVP's independence that helps: with `judge: t2i_pal`, where a T2I-PAL tuned before takes PVP's place in
+step 2, and nothing of PVP is used, the doubtful labels are those that it has already learned to believe.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from t2ipal.clip import Backbone
 from t2ipal.method_settings import MethodsSettings
-from t2ipal.methods.base import Batch, Images, Phase, Rate, Terms, tuned_parameters
-from t2ipal.methods.heatmap import local_similarity
-from t2ipal.methods.t2i_pal import T2IPal
-from t2ipal.methods.visual_prompts import PRETRAIN, VisualPrompts, pretraining_phase, pretraining_terms
+from t2ipal.methods.base import Batch, Images, Method, Phase, Terms, TrainingSet
+from t2ipal.methods.pvp import PVP
+from t2ipal.methods.t2i_pal import TUNE, T2IPal
 from t2ipal.seeds import derive_seed
 
+JUDGE = "judge"  # the phase of a T2I-PAL that judges labels
+BATCH = 256  # of images that are judged at once
 
-class T2IPalPVP(T2IPal):
+
+class T2IPalPVP(Method):
     """See the module's text."""
 
     def __init__(
@@ -38,57 +47,81 @@ class T2IPalPVP(T2IPal):
         seed: int,
         exported: bool = False,
     ) -> None:
-        super().__init__(backbone, classes, settings, seed)
-        self._both, self._pvp = settings.t2i_pal_pvp, settings.pvp
-        generator = torch.Generator().manual_seed(derive_seed(seed, "tune", "visual"))
-        self.visual = VisualPrompts(backbone, len(classes), self._pvp.pretrain, generator, exported)
+        super().__init__()
+        self._settings = settings.t2i_pal_pvp
+        self._scale = settings.t2i_pal.scale
+        self.t2i_pal = T2IPal(backbone, classes, settings, seed)
+        self.judge: PVP | T2IPal
+        if self._settings.judge == "pvp":
+            self.judge = PVP(backbone, classes, settings.pvp, seed, exported)
+        else:
+            self.judge = T2IPal(backbone, classes, settings, derive_seed(seed, JUDGE))
 
     def phases(self) -> Sequence[Phase]:
-        """PVP's first stage, and T2I-PAL's only one."""
-        (tune,) = super().phases()
-        if self._both.tuned:
-            rate = Rate(self._own.prompt_lr, self._own.schedule.warmup_lr)
-            tune = Phase(**{**vars(tune), "rates": {**tune.rates, "visual": rate}})
-        if not self._both.pretraining:
-            return [tune]
-        return [pretraining_phase(self._pvp.pretrain, self._pvp.margin, "visual"), tune]
+        """Those of the judge, and T2I-PAL's only one."""
+        judging = [_within(phase, "judge") for phase in self.judge.phases()]
+        if isinstance(self.judge, T2IPal):
+            judging = [replace(phase, name=JUDGE) for phase in judging]
+        return [*judging, *(_within(phase, "t2i_pal") for phase in self.t2i_pal.phases())]
+
+    def begin(self, phase: Phase, data: TrainingSet) -> None:
+        """What the phase's own method takes from the training set."""
+        (self.t2i_pal if phase.name == TUNE else self.judge).begin(phase, data)
+
+    @torch.no_grad()
+    def select(self, phase: Phase, data: TrainingSet) -> TrainingSet:
+        """For T2I-PAL, the training set without the labels that the judge doubts."""
+        if phase.name != TUNE or phase.rows != "images" or not self._settings.doubt:
+            return data
+        device = self.t2i_pal.device
+        seen = [(self.judge.scores(images), labels) for images, labels in data.in_order(BATCH, device)]
+        scores, labels = (torch.cat(tables) for tables in zip(*seen, strict=True))
+        return data.without_labels(doubtful(scores, labels, self._settings.doubt).cpu())
 
     def forward(self, batch: Batch, phase: str) -> Terms:
-        """Stage 1 of PVP, then T2I-PAL's scores, and those of the visual prompts if they are tuned on."""
-        if phase == PRETRAIN:
-            if batch.captions is None:
-                raise ValueError("pseudo visual prompts learn from captions")
-            return pretraining_terms(
-                self.visual(), batch.captions, batch.random, self._pvp.pretrain, self._pvp.scale
-            )
-        terms = super().forward(batch, phase)
-        if self._both.tuned and batch.images is not None:
-            visual = self._visual_parts(batch.images)
-            terms.ranked.update({f"image_{name}": part for name, part in visual.items()})
+        """What the loss of the phase's own method is made of."""
+        if phase == TUNE:
+            terms: Terms = self.t2i_pal(batch, phase)
+        else:
+            terms = self.judge(batch, TUNE if phase == JUDGE else phase)
         return terms
 
     @torch.no_grad()
     def parts(self, images: Images) -> dict[str, Tensor]:
-        """T2I-PAL's parts, "visual_global" and "visual_local"."""
-        return super().parts(images) | self._visual_parts(images)
+        """T2I-PAL's parts, and "visual"."""
+        parts = self.t2i_pal.parts(images)
+        if isinstance(self.judge, PVP) and (visual := self.judge.visual_classes()) is not None:
+            pooled = functional.normalize(self.t2i_pal.pooled(images), dim=-1)
+            parts["visual"] = self._scale * (pooled * visual.local).sum(dim=-1)
+        return parts
 
     def fuse(self, parts: dict[str, Tensor]) -> Tensor:
-        """(1 - share) s^t + share (mix s^vg + (1 - mix) s^vl)."""
-        share, mix = self._both.share, self._own.mix
-        visual = mix * parts["visual_global"] + (1 - mix) * parts["visual_local"]
-        return (1 - share) * super().fuse(parts) + share * visual
+        """(1 - share) s^t + share s^v."""
+        own = self.t2i_pal.fuse(parts)
+        if "visual" not in parts:
+            return own
+        return (1 - self._settings.share) * own + self._settings.share * parts["visual"]
+
+    def heatmap(self, images: Images) -> Tensor:
+        """T2I-PAL's."""
+        return self.t2i_pal.heatmap(images)
 
     def export(self) -> dict[str, Tensor]:
-        """All parameters; of the pseudo images only their features."""
-        visual = {f"visual.{name}": value for name, value in self.visual.export().items()}
-        return tuned_parameters(self) | visual
+        """What both export."""
+        parts = {"t2i_pal": self.t2i_pal, "judge": self.judge}
+        return {f"{part}.{name}": value for part in parts for name, value in parts[part].export().items()}
 
-    def _visual_parts(self, images: Images) -> dict[str, Tensor]:
-        seen = self._adapt(images) if self._both.adapted else images
-        visual, settings = self.visual(), self._pvp
-        sharpness = settings.visual_k_train if self.training else settings.visual_k_test
-        local = local_similarity(seen.patches, visual.local, sharpness)
-        return {
-            "visual_global": settings.scale * seen.whole @ visual.whole.T,
-            "visual_local": settings.scale * local,
-        }
+
+def doubtful(scores: Tensor, labels: Tensor, share: float) -> Tensor:
+    """Which labels [N, C] are among the share of their class that the judge's `scores` [N, C] put lowest."""
+    doubted = torch.zeros_like(labels)
+    for c in range(labels.shape[1]):
+        held = scores[labels[:, c], c]
+        if len(held):
+            doubted[:, c] = labels[:, c] & (scores[:, c] < held.quantile(share))
+    return doubted
+
+
+def _within(phase: Phase, module: str) -> Phase:
+    """The phase of a method that is a module of another one."""
+    return replace(phase, rates={f"{module}.{name}": rate for name, rate in phase.rates.items()})

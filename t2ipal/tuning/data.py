@@ -5,7 +5,7 @@ used: RN50 at 224 pixels needs 100 KB an image.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -77,9 +77,16 @@ class TuningSet:
         )
 
     def in_order(self, batch: int, device: torch.device) -> Iterator[tuple[Images, Tensor]]:
-        """All images in order, with their labels."""
-        for rows in torch.arange(len(self._images.labels)).split(batch):
-            yield _images(self._images, rows, device), self._images.labels[rows].to(device)
+        """All images in order, with the labels that are known."""
+        images = self._images
+        labels = images.labels if images.known is None else images.labels & images.known
+        for rows in torch.arange(len(labels)).split(batch):
+            yield _images(images, rows, device), labels[rows].to(device)
+
+    def without_labels(self, unknown: Tensor) -> "TuningSet":
+        """The same set, where nobody says any more whether images hold the classes `unknown` [N, C]."""
+        known = ~unknown if self._images.known is None else self._images.known & ~unknown
+        return replace(self, images=replace(self._images, known=known))
 
     @property
     def _images(self) -> ImageSet:

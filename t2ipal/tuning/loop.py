@@ -5,7 +5,7 @@ batch, so the gradient that DDP averages is that of the whole batch, whatever th
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
@@ -65,6 +65,8 @@ def _tune_phase(
     """Run the epochs of a phase but for the first `finished`, after which `start` is the state; add their
     entries to the log.
     """
+    data = cast(TuningSet, method.eval().select(phase, data))
+    method.train()
     optimizer = make_optimizer(method, phase)
     if start is None:
         method.begin(phase, data)
@@ -105,26 +107,33 @@ def _loss(wrapped: Any, batch: Batch, phase: Phase, step: Step, accelerator: Acc
     """This rank's loss, scaled so that the mean over ranks is the loss of the whole batch."""
     terms: Terms = wrapped(batch, phase.name)
     rows = terms.rows | {
-        name: ranking_loss(scores, batch.labels, phase.margin) for name, scores in terms.ranked.items()
+        name: ranking_loss(scores, batch.labels, phase.margin, _known(name, batch))
+        for name, scores in terms.ranked.items()
     }
     share = step.counts.to(accelerator.device) * (accelerator.num_processes / step.total)
     weighed = [phase.weights.get(name, 1.0) * (losses * share).sum() for name, losses in rows.items()]
     weighed += [phase.weights.get(name, 1.0) * loss for name, loss in terms.whole.items()]
     if phase.class_ranking > 0:
         scores = [part for name, part in terms.ranked.items() if name.startswith("image_")]
-        weighed.append(phase.class_ranking * _class_ranking(scores, batch.labels, phase, step, accelerator))
+        weighed.append(phase.class_ranking * _class_ranking(scores, batch, phase, step, accelerator))
     return torch.stack(weighed).sum()
 
 
+def _known(name: str, batch: Batch) -> Tensor | None:
+    """Which labels hold for a term: what may be wrong about an image is still what its caption says."""
+    return batch.known if name.startswith("image_") else None
+
+
 def _class_ranking(
-    scores: list[Tensor], labels: Tensor, phase: Phase, step: Step, accelerator: Accelerator
+    scores: list[Tensor], batch: Batch, phase: Phase, step: Step, accelerator: Accelerator
 ) -> Tensor:
     """The term that ranks the rows of all ranks within each class."""
     counts = accelerator.gather(step.counts.to(accelerator.device))
-    every_label = accelerator.gather(labels)[counts]
+    labels = accelerator.gather(batch.labels)[counts]
+    known = None if batch.known is None else accelerator.gather(batch.known)[counts]
     terms = []
     for part in scores:
-        term = class_ranking_loss(_gather(part, accelerator)[counts], every_label, phase.margin)
+        term = class_ranking_loss(_gather(part, accelerator)[counts], labels, phase.margin, known)
         # Every rank has the whole term, but gradients of its own rows only: DDP averages where they must
         # add up.
         terms.append(accelerator.num_processes * (term - term.detach()) + term.detach())
