@@ -37,8 +37,9 @@ class Backbone:
         self._model = model.eval().requires_grad_(False)
         self._model.visual.to(_DTYPES[recipe.dtype])
         self._text = TextTower(self._model, tokenizer)
-        size = {} if recipe.image_size is None else {"size": recipe.image_size}
-        self.preprocess = Preprocess(merge_preprocess_dict(self._model.visual.preprocess_cfg, size))
+        wanted = {"size": recipe.image_size, "resize_mode": recipe.resize}
+        changes = {key: value for key, value in wanted.items() if value is not None}
+        self.preprocess = Preprocess(merge_preprocess_dict(self._model.visual.preprocess_cfg, changes))
 
     def to(self, device: torch.device | str) -> "Backbone":
         """Move the model; returns itself."""
