@@ -143,7 +143,7 @@ class BackboneRecipe(Section):
     model: str
     pretrained: str | None = None  # open_clip's tag of the weights; None for a local folder
     image_size: Positive | None = None  # pixels; None keeps the model's own
-    # How an image becomes square: "shortest" cuts its middle out, "squash" keeps all of it; None: the model's own.
+    # How an image becomes square: "shortest" cuts its middle out, "squash" keeps all; None: the model's own.
     resize: Literal["shortest", "longest", "squash"] | None = None
     pool_positions: bool = False  # in a ModifiedResNet's attention pool; TaI-DPT leaves them out
     dtype: DType = "float32"  # of the image tower

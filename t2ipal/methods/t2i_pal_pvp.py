@@ -7,7 +7,7 @@ painted image, so it can tell which named things are not there. Three steps:
 1. PVP is tuned as it is alone, both stages, and then rests.
 2. Of each class's painted images those that PVP scores lowest, the share `doubt`, are taken neither as images
    of the class nor as images without it.
-3. T2I-PAL is tuned on what is left. In its answer PVP's local pseudo visual prompt U'_c is one more prototype:
+3. T2I-PAL is tuned on what is left. In its answer PVP's local visual prompt U'_c is one more prototype:
 
     z_c     sum_j M_cj x_j, as T2I-PAL pools patches
     s^v_c   scale cos(z_c, U'_c)
