@@ -7,8 +7,9 @@ from t2ipal.evaluation.scoring import score
 from t2ipal.method_names import TUNED
 from t2ipal.methods.base import tuned_parameters
 from t2ipal.tuning.checkpoint import from_bytes, to_bytes
+from t2ipal.tuning.data import TuningSet
 from t2ipal.tuning.loop import tune
-from tests.tuning.tiny_set import PIXELS, tiny_method, tiny_set, tiny_settings
+from tests.tuning.tiny_set import PIXELS, merged, tiny_method, tiny_set, tiny_settings
 
 CACHE = {"adapter": "cache", "class_ranking": 0.5}
 
@@ -40,19 +41,21 @@ def test_tuning_learns_what_the_features_tell(name):
     assert last > first + 15
 
 
-@pytest.mark.parametrize("kind", ["sgd", "adamw"])
 @pytest.mark.parametrize(
-    ("name", "sections"),
+    ("name", "kind", "sections"),
     [
-        ("t2i_pal", {"t2i_pal": {"class_ranking": 0.5}}),
-        ("t2i_pal", {"t2i_pal": CACHE}),
-        ("pvp", {"pvp": PIXELS}),  # with noise and dropout
-        ("t2i_pal_pvp", {"t2i_pal_pvp": {"tuned": True}}),
-        ("tai_dpt", {}),
+        ("t2i_pal", "sgd", {"t2i_pal": {"class_ranking": 0.5}}),
+        ("t2i_pal", "adamw", {"t2i_pal": CACHE}),
+        ("pvp", "sgd", {}),  # with noise and dropout
+        ("pvp", "adamw", {"pvp": PIXELS}),
+        ("t2i_pal_pvp", "adamw", {"t2i_pal_pvp": {"tuned": True}}),
+        ("tai_dpt", "sgd", {}),
     ],
 )
-def test_going_on_from_any_epoch_gives_the_same_bits(name, sections, kind):
-    settings, saved = tiny_settings(optimizer=kind, **sections), []
+def test_going_on_from_any_epoch_gives_the_same_bits(name, kind, sections):
+    sections = {"pvp": {}} | sections
+    sections["pvp"] = merged(sections["pvp"], {"pretrain": {"schedule": {"epochs": 2}}})
+    settings, saved = tiny_settings(epochs=3, optimizer=kind, **sections), []
     straight, log = tuned(name, settings, on_epoch=lambda checkpoint: saved.append(to_bytes(checkpoint)))
     assert len(saved) == len(log) == sum(phase.schedule.epochs for phase in straight.phases())
     for data in saved[:-1]:
@@ -83,6 +86,26 @@ def test_the_order_and_the_noise_follow_from_the_seed():
         settings = tiny_settings(epochs=2)
         assert tuned(name, settings, seed=0)[1] == tuned(name, settings, seed=0)[1]
         assert tuned(name, settings, seed=0)[1] != tuned(name, settings, seed=1)[1]
+
+
+def test_the_order_follows_from_the_seed_the_phase_and_the_epoch(monkeypatch):
+    # Both phases have the same rows.
+    settings = tiny_settings(epochs=2, pvp={"pretrain": {"templates": 1, "schedule": {"epochs": 2}}})
+    taken, batch = [], TuningSet.batch
+    monkeypatch.setattr(
+        TuningSet, "batch", lambda self, *given: taken.append(given[1].tolist()) or batch(self, *given)
+    )
+    orders = {}
+    for seed in (0, 0, 1):
+        tuned("pvp", settings, seed=seed)
+        rows, steps = sum(taken, []), [len(step) for step in taken]
+        taken.clear()
+        assert steps == [5, 5, 5, 5, 5, 4] * 4
+        epochs = [tuple(rows[at : at + 29]) for at in range(0, len(rows), 29)]
+        assert all(sorted(epoch) == list(range(29)) for epoch in epochs)
+        assert len(set(epochs)) == 4
+        assert orders.setdefault(seed, epochs) == epochs
+    assert not set(orders[0]) & set(orders[1])
 
 
 def test_the_class_wise_term_has_an_effect():
