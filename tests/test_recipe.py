@@ -201,7 +201,11 @@ CAPTIONS_ON = {"captions", "images", "features", "caption_features", "tune", "ev
         ("images.steps", 3, CAPTIONS_ON - {"captions", "caption_features"}),
         ("images.workers", {"min": 2, "max": 5}, set()),
         ("images.batch", 5, set()),
-        ("backbone.pretrained", "yfcc15m", CAPTIONS_ON - {"captions", "images"} | {"test_features", "train_features"}),
+        (
+            "backbone.pretrained",
+            "yfcc15m",
+            CAPTIONS_ON - {"captions", "images"} | {"test_features", "train_features"},
+        ),
         ("methods.t2i_pal.schedule.epochs", 99, {"tune", "evaluate", "bundle"}),
         ("methods.t2i_pal.schedule.batch", 7, {"tune", "evaluate", "bundle"}),
         ("methods.zero_shot.template", "the {}", {"tune", "evaluate", "bundle"}),

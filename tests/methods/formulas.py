@@ -74,7 +74,9 @@ def prototype_scores(places, classes, prototypes, k, scale):
 def first_prototypes(places, labels, classes, k):
     """The direction of the mean of z_c over the images that hold c; of no image, the class's own feature."""
     z = aggregated(places, classes, k)
-    means = [z[labels[:, c], c].mean(axis=0) if labels[:, c].any() else classes[c] for c in range(len(classes))]
+    means = [
+        z[labels[:, c], c].mean(axis=0) if labels[:, c].any() else classes[c] for c in range(len(classes))
+    ]
     return unit(np.stack(means))
 
 

@@ -2,15 +2,19 @@
 
 import pytest
 import torch
+from accelerate import Accelerator
 from safetensors.torch import load, save
 
 from t2ipal.method_names import ABLATIONS, TUNED, WITHOUT
 from t2ipal.tuning.loop import tune
-from accelerate import Accelerator
 from tests.methods.given import images
 from tests.tuning.tiny_set import PIXELS, tiny_method, tiny_set, tiny_settings
 
-NAMES = [*TUNED, *(f"{name}{WITHOUT}{part}" for name, parts in ABLATIONS.items() for part in parts), "supervised"]
+NAMES = [
+    *TUNED,
+    *(f"{name}{WITHOUT}{part}" for name, parts in ABLATIONS.items() for part in parts),
+    "supervised",
+]
 CACHE = {"t2i_pal": {"adapter": "cache"}}
 
 
@@ -22,7 +26,12 @@ def tuned(name, settings):
 
 @pytest.mark.parametrize(
     ("name", "sections"),
-    [*((name, {}) for name in NAMES), ("t2i_pal", CACHE), ("pvp", {"pvp": PIXELS}), ("t2i_pal_pvp", {"pvp": PIXELS})],
+    [
+        *((name, {}) for name in NAMES),
+        ("t2i_pal", CACHE),
+        ("pvp", {"pvp": PIXELS}),
+        ("t2i_pal_pvp", {"pvp": PIXELS}),
+    ],
     ids=str,
 )
 def test_what_is_exported_gives_the_same_answers(name, sections):

@@ -84,7 +84,12 @@ def test_the_authors_numbers_are_the_defaults_but_for_their_warm_up_rates():
     assert (own.context, own.scale, own.margin) == (16, 4, 1)
     assert (own.k_train, own.k_test, own.visual_k_train, own.visual_k_test) == (50, 40, 40, 50)
     assert (own.alpha, own.reduction, own.dropout, own.noise) == (0.4, 1, 0.6, 0.04)
-    assert (own.local_weight, own.contrast, own.contrast_scale, own.contrast_reduction) == (0.01, 1, "raw", "sum")
+    assert (own.local_weight, own.contrast, own.contrast_scale, own.contrast_reduction) == (
+        0.01,
+        1,
+        "raw",
+        "sum",
+    )
     assert (own.prompt_lr, own.prompt_warmup_lr, own.adapter_lr, own.templates) == (5e-5, 5e-5, 1e-3, 200)
     assert (own.global_token, own.mix) == (True, 0.5)
     first = own.pretrain
@@ -141,7 +146,9 @@ def test_stage_2_against_the_formulas(changes):
     if own.visual_prompts:
         u, u_local = (adapted(tuned.image_adapter, each, 3) for each in visual_features(tuned))
         expected["visual_global"] = formulas.global_scores(whole, u, own.scale)
-        expected["visual_local"] = formulas.local_scores(tokens, u_local, own.visual_k_train, own.scale, h.mask)
+        expected["visual_local"] = formulas.local_scores(
+            tokens, u_local, own.visual_k_train, own.scale, h.mask
+        )
         ends["visual"] = u
     terms = tuned(batch(captions=captions(3), seed=SEED, places=PLACES, total=TOTAL), "co-learn")
     assert_scores(terms.ranked, expected)
@@ -190,7 +197,14 @@ def test_the_four_scores_of_images_and_their_sum(changes):
 def quiet(**changes):
     """Settings of one step without noise and dropout: its loss does not depend on the order of rows."""
     pretrain = {"noise": 0.0, "templates": 2, "schedule": ONE_STEP}
-    own = {"noise": 0.0, "dropout": 0.0, "templates": 3, "margin": 0.7, "schedule": ONE_STEP, "pretrain": pretrain}
+    own = {
+        "noise": 0.0,
+        "dropout": 0.0,
+        "templates": 3,
+        "margin": 0.7,
+        "schedule": ONE_STEP,
+        "pretrain": pretrain,
+    }
     return tiny_settings(epochs=1, pvp=own | changes)
 
 

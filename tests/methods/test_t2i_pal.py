@@ -111,7 +111,9 @@ def test_scores_to_be_ranked_in_training(changes):
     whole, local = classes(tuned)
     expected = {}
     if own.image_branch:
-        expected = {f"image_{name}": part for name, part in image_parts(tuned, seen, own, own.k_train).items()}
+        expected = {
+            f"image_{name}": part for name, part in image_parts(tuned, seen, own, own.k_train).items()
+        }
     if own.caption_branch:
         h, k = arrays(said), own.k_train if own.heatmap else 0.0
         expected["caption_global"] = formulas.global_scores(h.whole, whole, own.scale)

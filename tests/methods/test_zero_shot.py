@@ -10,7 +10,9 @@ from tests.tiny_clip import tiny_backbone
 from tests.tuning.tiny_set import NAMES, tiny_method, tiny_settings
 
 ENSEMBLE = ("a photo of a {}", "the red {}", "{} and house")
-SETTINGS = tiny_settings(zero_shot={"template": "the {}", "ensemble": ENSEMBLE, "scale": 3.0, "k": 9.0, "mix": 0.3})
+SETTINGS = tiny_settings(
+    zero_shot={"template": "the {}", "ensemble": ENSEMBLE, "scale": 3.0, "k": 9.0, "mix": 0.3}
+)
 
 
 def sentences(template):

@@ -39,7 +39,9 @@ def test_a_share_of_the_captions_is_kept_with_all_its_images(finished):
     assert 2 < len(held) < 12  # of 24 about a quarter
     keys = image_keys(store.shards("features").read_all()["image_id"].to_pylist(), SYNTHETIC)
     data = tuning_set(recipe, store)
-    assert len(data.images.labels) == sum(key not in held for key in keys) == 46 - sum(k in held for k in keys)
+    assert (
+        len(data.images.labels) == sum(key not in held for key in keys) == 46 - sum(k in held for k in keys)
+    )
     assert data.captions.count == 24 - len(held)
     more = held_captions(with_holdout(recipe, 0.5), store)
     assert held < more  # a larger share keeps the same ones, and others
@@ -58,7 +60,9 @@ def test_the_tuning_set_has_the_features_of_what_is_not_kept(finished):
     said = {row["caption_id"]: row for row in store.shards("caption_features").read_all().to_pylist()}
     for n, row in enumerate(rows):
         place = data.images.caption[n]
-        assert data.captions.features.whole[place].tolist() == said[row["image_id"].rpartition("-")[0]]["global"]
+        assert (
+            data.captions.features.whole[place].tolist() == said[row["image_id"].rpartition("-")[0]]["global"]
+        )
 
 
 def test_template_sentences_follow_the_captions(finished):
@@ -134,7 +138,9 @@ def test_thresholds_and_calibration_are_fitted_on_what_is_kept_alone(copy):
     labels = np.zeros((46, 3), dtype=np.bool_)
     for row, found in zip(labels, table["labels"].to_pylist(), strict=True):
         row[found] = True
-    expected = Fitted(best_f1_thresholds(scores[rows], labels[rows]), Calibration.fit(scores[rows], labels[rows]))
+    expected = Fitted(
+        best_f1_thresholds(scores[rows], labels[rows]), Calibration.fit(scores[rows], labels[rows])
+    )
     found = fit(recipe, store, method, SYNTHETIC)
     result = store.read_json(trial.result)
     for fitted in (found, Fitted.from_json(result)):
@@ -183,9 +189,10 @@ def test_where_a_run_is_too_small_to_keep_any_all_are_fitted_on(copy):
     none = with_holdout(recipe, 1e-9)
     assert held_captions(none, store) == set()
     method = Trial.of(recipe, store).load(tiny_backbone("resnet"))
-    assert fit(none, store, method, SYNTHETIC).to_json() == fit(
-        with_holdout(recipe, 0.0), store, method, SYNTHETIC
-    ).to_json()
+    assert (
+        fit(none, store, method, SYNTHETIC).to_json()
+        == fit(with_holdout(recipe, 0.0), store, method, SYNTHETIC).to_json()
+    )
 
 
 def test_another_share_is_another_tuning(copy):

@@ -34,9 +34,7 @@ def test_two_workers_tune_what_one_process_does(ray_cluster, pools):
     assert report.notes["epochs"] == 3
     assert store.read_json(Trial.of(recipe, store).result)["ranks"] == 2
     tune.run(alone_recipe, alone)
-    together, by_itself = (
-        load(each.read_bytes(Trial.of(recipe, store).tuned)) for each in (store, alone)
-    )
+    together, by_itself = (load(each.read_bytes(Trial.of(recipe, store).tuned)) for each in (store, alone))
     assert together.keys() == by_itself.keys()
     for name, value in together.items():
         # AdamW divides by small numbers, so the order of sums shows here more than with SGD.

@@ -42,5 +42,4 @@ def test_other_labels_of_the_test_set_change_figures_and_nothing_else(tmp_path, 
         predictions = [each.shards(evaluate.TABLE).read(name) for each in (store, other)]
         assert predictions[0].equals(predictions[1])
         figures = [each.read_json(METRICS)["methods"][name] for each in (store, other)]
-        for figure in ("mAP", "OF1", "ECE"):
-            assert figures[0][figure] != figures[1][figure]
+        assert figures[0]["mAP"] != figures[1]["mAP"]

@@ -31,9 +31,7 @@ def test_a_phase_may_end_before_its_cosine_does():
 @pytest.mark.parametrize("kind", ["sgd", "adamw"])
 def test_prompts_and_the_rest_have_rates_of_their_own(kind):
     schedule = {"warmup_epochs": 0, "momentum": 0.8, "weight_decay": 0.03}
-    settings = tiny_settings(
-        optimizer=kind, t2i_pal={"prompt_lr": 0.3, "head_lr": 0.2, "schedule": schedule}
-    )
+    settings = tiny_settings(optimizer=kind, t2i_pal={"prompt_lr": 0.3, "head_lr": 0.2, "schedule": schedule})
     method = tiny_method("t2i_pal", settings)
     (tune,) = method.phases()
     optimizer = make_optimizer(method, tune)
