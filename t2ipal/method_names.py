@@ -77,12 +77,12 @@ class Name:
 def parse_name(name: str) -> Name:
     """Take a name apart; UserError when there is no such recognizer."""
     standardised = name.endswith(STANDARDISED)
-    method, _, without = name.removesuffix(STANDARDISED).partition(WITHOUT)
+    method, ablated, without = name.removesuffix(STANDARDISED).partition(WITHOUT)
     if method not in NAMES:
         near = difflib.get_close_matches(method, NAMES, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(NAMES)}"
         raise UserError(f"no method is named {method!r}", hint)
-    if without and without not in ABLATIONS.get(method, {}):
+    if ablated and without not in ABLATIONS.get(method, {}):
         parts = ", ".join(ABLATIONS.get(method, {})) or "none"
         raise UserError(f"{method} has no part {without!r} to do without", f"parts of {method}: {parts}")
     return Name(method, without or None, standardised)

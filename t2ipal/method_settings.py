@@ -46,13 +46,14 @@ class PromptSettings(Section):
     margin: Above0 = 1.0  # of the ranking loss
     k_train: NotBelow0 = 50.0  # sharpness of the heatmap
     k_test: NotBelow0 = 40.0
-    templates: Annotated[int, Field(ge=0)] = 0  # template sentences per class among the captions
+    # Copies per class of the plain template among the captions, with every other template once.
+    templates: Annotated[int, Field(ge=0)] = 0
 
 
 class TaIDPTSettings(PromptSettings):
     """Double-grained prompts, learned from captions alone."""
 
-    templates: Annotated[int, Field(ge=0)] = 89
+    templates: Annotated[int, Field(ge=0)] = 9  # with the 80 of ImageNet 89 a class, as the authors have
     prompt_lr: Above0 = 1e-4
     mix: Fraction = 0.5  # share of the global score in the answer
     schedule: Schedule = Schedule()

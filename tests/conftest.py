@@ -1,5 +1,6 @@
 """Fixtures of the whole suite. Set the environment before anything imports torch or Ray."""
 
+import gc
 import os
 import tempfile
 from collections.abc import Iterator
@@ -46,3 +47,8 @@ def ray_cluster() -> Iterator[None]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Two clusters on one machine disturb each other: the jobs that start their own come before ours."""
     items.sort(key=lambda item: item.get_closest_marker("whole_job") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Tuning collects garbage after each phase, which takes long over all that was imported for the tests."""
+    gc.freeze()

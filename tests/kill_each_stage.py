@@ -20,9 +20,9 @@ from typing import Any
 import psutil
 
 from t2ipal.captions.collect import caption_id
-from t2ipal.evaluation.shards import open_test_set
+from t2ipal.evaluation.shards import open_photos
 from t2ipal.recipe import Recipe, load_recipe
-from t2ipal.run_files import BUNDLE, BUNDLE_PARAMETERS, CARD, METRICS, PROGRESS, RESULT
+from t2ipal.run_files import BUNDLE, BUNDLE_PARAMETERS, CARD, METRICS, TUNE
 from t2ipal.stages import captions as captions_stage
 from t2ipal.stages.images import image_id
 from t2ipal.store import Store
@@ -30,13 +30,13 @@ from t2ipal.store import Store
 ROOT = Path(__file__).parents[1]
 OFFLINE = ROOT / "jobs" / "recipes" / "offline.yaml"
 TABLES = ("captions", "images", "features", "caption_features", "test_features")
-RESULTS = (RESULT, METRICS, CARD)
+RESULTS = (f"{TUNE}/result.json", METRICS, CARD)
 # What a stage has left when it is killed: its first shard, a checkpoint, a part of its files.
 MARKS = {
     "captions": "captions/_manifests/*.json",
     "images": "images/_manifests/*.json",
     "features": "*features/_manifests/*.json",
-    "tune": PROGRESS,
+    "tune": f"{TUNE}/progress.json",
     "evaluate": "evaluation/predictions/_manifests/*.json",
     "bundle": f"{BUNDLE}/{BUNDLE_PARAMETERS}",
     "deploy": CARD,
@@ -115,7 +115,7 @@ def compare(recipe: Recipe, whole: Store, killed: Store) -> bool:
 
 def _complete(recipe: Recipe, store: Store, name: str) -> bool:
     """Print and return whether every table has each of its rows once, in the plan's order."""
-    test = open_test_set(recipe)
+    test = open_photos(recipe, "test")
     captions = _ids(store, "captions")
     # Of those planned, no answer was accepted for some; what a file gives, its shards alone say.
     planned = set(captions)

@@ -28,8 +28,7 @@ def small_recipe(folder, **changes):
         "captions.shard_rows": 24,
         "images.per_caption": 1,
         "images.steps": 4,
-        "tune.epochs": 2,
-        "tune.batch": 16,
+        "methods.t2i_pal.schedule": {"epochs": 2, "batch": 16, "optimizer": "adamw"},
         "serve.port": free_port(),
     }
     for key, value in (small | {key.replace("__", "."): value for key, value in changes.items()}).items():
@@ -87,7 +86,7 @@ def test_the_whole_job_and_again(tmp_path):
     metrics = json.loads((run / "evaluation" / "metrics.json").read_text())
     assert metrics["dataset"] == "picturebook"
     assert metrics["images"] == 1000
-    for method in ("zero_shot", "t2i_pal"):
+    for method in ("zero_shot", "zero_shot_standardised", "t2i_pal"):
         mean = metrics["methods"][method]["mAP"]["mean"]
         assert 0 < mean < 100
         assert f"{mean:.2f}" in first.stdout
@@ -120,8 +119,8 @@ def ray_processes():
 
 
 def test_an_unknown_key(tmp_path):
-    recipe = small_recipe(tmp_path, tune__epoch=3)
-    assert_refused(start("--recipe", recipe), "'tune.epoch' is unknown", "did you mean 'epochs'")
+    recipe = small_recipe(tmp_path, tune__holdot=0.3)
+    assert_refused(start("--recipe", recipe), "'tune.holdot' is unknown", "did you mean 'holdout'")
     assert not (tmp_path / "run").exists()
 
 

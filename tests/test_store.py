@@ -113,8 +113,8 @@ def test_claim_keeps_another_recipe_out(store):
     store.claim(Recipe.model_validate(DATA))
     store.shards("captions").write("s-0", TABLE)
     store.claim(Recipe.model_validate(changed("serve.port", 9000)))  # changes no output
-    with pytest.raises(UserError, match=r"captions\.count, tune\.epochs .*'captions'"):
-        store.claim(Recipe.model_validate(changed("captions.count", 9) | {"tune": {"epochs": 9}}))
+    with pytest.raises(UserError, match=r"captions\.count, tune\.holdout .*'captions'"):
+        store.claim(Recipe.model_validate(changed("captions.count", 9) | {"tune": {"holdout": 0.3}}))
     assert store.shards("captions").missing(["s-0"]) == []  # nothing lost
 
 

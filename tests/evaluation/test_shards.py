@@ -1,6 +1,6 @@
 import pytest
 
-from t2ipal.evaluation.shards import split_test_set
+from t2ipal.evaluation.shards import split_photos
 from tests.layouts import Photo, write_voc
 from tests.recipes import tiny_recipe
 
@@ -12,7 +12,7 @@ def recipe(tmp_path):
 
 def source(recipe, root, *photos):
     write_voc(root, "test", [Photo(["tree"]), *photos])
-    (part,) = split_test_set(recipe)
+    (part,) = split_photos(recipe, "test")
     assert part.name == "test-00000"
     return part.source
 

@@ -1,159 +1,262 @@
+import numpy as np
 import pytest
 import torch
-from torch.nn import functional
 
-from t2ipal.methods import Captions, Images, T2IPal
-from t2ipal.recipe import TuneRecipe
+from t2ipal.method_settings import T2IPALSettings
+from t2ipal.methods import Captions, Images
+from t2ipal.methods.t2i_pal import T2IPal
 from tests.fake_gpu import backbone_on_gpu, to_gpu
-from tests.tiny_clip import EMBED_DIM, tiny_backbone
+from tests.methods import formulas
+from tests.methods.given import (
+    LABELS,
+    ONE_STEP,
+    array,
+    arrays,
+    assert_scores,
+    batch,
+    captions,
+    first_losses,
+    images,
+    text_features,
+    weights,
+)
+from tests.tiny_clip import tiny_backbone
+from tests.tuning.tiny_set import NAMES, tiny_method, tiny_set, tiny_settings
 
-NAMES = ["fish", "teddy bear", "house"]
-ALL = {"global_context", "local_context", "adapter.down", "adapter.up", "prototypes"}
+SWITCHES = [
+    {},
+    {"scale": 3.0, "k_train": 11.0, "k_test": 7.0, "mix": 0.3, "alpha": 0.7},
+    {"adapter": None},
+    {"adapter": "cache", "alpha": 0.6, "cache_sharpness": 2.0},
+    {"heatmap": False},
+    {"prototypes": False},
+    {"caption_branch": False},
+    {"image_branch": False},
+    {"prompts": False},
+    {"adapter": None, "heatmap": False, "prototypes": False, "prompts": False},
+]
 
 
 def method(seed=0, **settings):
-    return T2IPal(tiny_backbone("resnet"), NAMES, TuneRecipe(context=4, **settings), seed)
+    return tiny_method("t2i_pal", tiny_settings(t2i_pal=settings), seed)
 
 
-def images(count=5):
-    generator = torch.Generator().manual_seed(3)
-    whole, patches = (
-        torch.randn(count, EMBED_DIM, generator=generator),
-        torch.randn(count, 4, EMBED_DIM, generator=generator),
-    )
-    return Images(functional.normalize(whole, dim=-1), functional.normalize(patches, dim=-1))
-
-
-def captions():
-    features = tiny_backbone("resnet").sentences(["a fish", "a blue house and a tree", "a", "house", "fish"])
-    return Captions(*features)
-
-
-@pytest.mark.parametrize(
-    ("settings", "absent"),
-    [
-        ({}, set()),
-        ({"adapter": False}, {"adapter.down", "adapter.up"}),
-        ({"prototypes": False}, {"prototypes"}),
-        (
-            {"adapter": False, "prototypes": False, "caption_branch": False},
-            ALL - {"global_context", "local_context"},
-        ),
-        ({"heatmap": False, "caption_branch": False}, set()),
-    ],
-)
-def test_gradients_reach_exactly_what_is_tuned(settings, absent):
+def given(**settings):
+    """A method with random numbers wherever it starts with zeros or with copies."""
     tuned = method(**settings)
     if tuned.adapter is not None:
-        torch.nn.init.normal_(tuned.adapter.up)  # at its first state, zero, it passes no gradient on
-    parts = tuned(images(), captions())
-    torch.stack(list(parts.values())).square().sum().backward()
-    gradients = {name: parameter.grad for name, parameter in tuned.named_parameters()}
-    assert set(gradients) == ALL - absent
-    assert all(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients.values())
-    assert all(parameter.grad is None for parameter in tiny_backbone("resnet")._model.parameters())
+        weights(tuned.adapter)
+    generator = torch.Generator().manual_seed(8)
+    if tuned.prototypes is not None:
+        torch.nn.init.normal_(tuned.prototypes, generator=generator)
+    if tuned.cache is not None:
+        torch.nn.init.normal_(tuned.cache.keys, generator=generator)
+        torch.nn.init.uniform_(tuned.cache.values, generator=generator)
+    return tuned
 
 
-@pytest.mark.parametrize(
-    ("settings", "expected"),
-    [
-        ({}, {"image_global", "image_local", "image_prototype", "caption_global", "caption_local"}),
-        ({"prototypes": False}, {"image_global", "image_local", "caption_global", "caption_local"}),
-        ({"caption_branch": False}, {"image_global", "image_local", "image_prototype"}),
-    ],
-)
-def test_every_part_is_a_table_of_scores(settings, expected):
-    parts = method(**settings)(images(), captions())
-    assert set(parts) == expected
-    assert all(part.shape == (5, 3) for part in parts.values())
+def classes(tuned):
+    if list(tuned.prompts.parameters()):
+        return text_features(tuned)
+    sentences = tiny_backbone("resnet").sentences([f"a photo of a {name}" for name in NAMES])
+    return array(sentences.whole), array(sentences.whole)
 
 
-def test_parts_against_the_formulas_written_out():
-    tuned, seen = method(scale=4.0, k_test=40.0, adapter=False).eval(), images()
-    backbone = tiny_backbone("resnet")
-    tokens = backbone.class_tokens(NAMES, 4)
-    whole = backbone.prompts(tuned.global_context, tokens)
-    local = backbone.prompts(tuned.local_context, tokens)
-    parts = tuned.parts(seen)
-    for b in range(5):
-        for c in range(3):
-            cosines = seen.patches[b] @ local[c]
-            weights = (40.0 * cosines).softmax(dim=0)
-            pooled = functional.normalize(weights @ seen.patches[b], dim=0)
-            prototype = functional.normalize(tuned.prototypes[c], dim=0)
-            torch.testing.assert_close(parts["global"][b, c], 4 * seen.whole[b] @ whole[c])
-            torch.testing.assert_close(parts["local"][b, c], 4 * weights @ cosines)
-            torch.testing.assert_close(parts["prototype"][b, c], 4 * pooled @ prototype)
+def settings_of(changes):
+    return T2IPALSettings.model_validate(tiny_settings().t2i_pal.model_dump() | changes)
 
 
-def test_the_answer_is_the_mix_of_global_and_local_parts():
-    tuned = method(mix=0.25).eval()
-    parts = tuned.parts(images())
-    expected = 0.25 * parts["global"] + 0.75 * (parts["local"] + parts["prototype"]) / 2
-    torch.testing.assert_close(tuned.scores(images()), expected)
+def image_parts(tuned, seen, own, k):
+    """The parts of the answer by the formulas."""
+    whole, local = classes(tuned)
+    x, places, k = array(seen.whole), array(seen.patches), k if own.heatmap else 0.0
+    if own.adapter == "bottleneck":
+        layers = array(tuned.adapter.down), array(tuned.adapter.up)
+        x, places = (formulas.adapted(each, *layers, own.alpha) for each in (x, places))
+    parts = {
+        "global": formulas.global_scores(x, whole, own.scale),
+        "local": formulas.local_scores(places, local, k, own.scale),
+    }
+    if own.adapter == "cache":
+        memory = array(tuned.cache.keys), array(tuned.cache.values)
+        parts["global"] += own.scale * own.alpha * formulas.cache_scores(x, *memory, own.cache_sharpness)
+    if own.prototypes:
+        prototypes = array(tuned.prototypes)
+        parts["prototype"] = formulas.prototype_scores(places, local, prototypes, k, own.scale)
+    return parts
+
+
+def test_what_is_chosen_where_the_paper_is_silent():
+    own = T2IPALSettings()
+    assert (own.context, own.scale, own.margin, own.k_train, own.k_test, own.mix) == (16, 4, 1, 50, 40, 0.5)
+    assert (own.alpha, own.prompt_lr, own.head_lr) == (0.2, 1e-4, 1e-3)
+    assert (own.adapter, own.prompts, own.heatmap, own.prototypes) == ("bottleneck", True, True, True)
+    assert own.caption_branch
+    assert own.image_branch
+
+
+@pytest.mark.parametrize("changes", SWITCHES, ids=str)
+def test_parts_and_answer_of_images(changes):
+    own, tuned, seen = settings_of(changes), given(**changes).eval(), images()
+    expected = image_parts(tuned, seen, own, own.k_test)
+    assert_scores(tuned.parts(seen), expected)
+    local = [expected[name] for name in ("local", "prototype") if name in expected]
+    answer = own.mix * expected["global"] + (1 - own.mix) * sum(local) / len(local)
+    assert_scores({"answer": tuned.scores(seen)}, {"answer": answer})
+
+
+@pytest.mark.parametrize("changes", SWITCHES, ids=str)
+def test_scores_to_be_ranked_in_training(changes):
+    own, tuned, seen, said = settings_of(changes), given(**changes), images(), captions()
+    whole, local = classes(tuned)
+    expected = {}
+    if own.image_branch:
+        expected = {
+            f"image_{name}": part for name, part in image_parts(tuned, seen, own, own.k_train).items()
+        }
+    if own.caption_branch:
+        h, k = arrays(said), own.k_train if own.heatmap else 0.0
+        expected["caption_global"] = formulas.global_scores(h.whole, whole, own.scale)
+        expected["caption_local"] = formulas.local_scores(h.tokens, local, k, own.scale, h.mask)
+    terms = tuned(batch(seen, said), "tune")
+    assert_scores(terms.ranked, expected)
+    assert not terms.rows
+    assert not terms.whole
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.4])
+def test_the_loss_is_the_sum_of_all_rankings(weight):
+    own = {"margin": 0.7, "class_ranking": weight, "adapter": None, "schedule": ONE_STEP}
+    settings = tiny_settings(epochs=1, t2i_pal=own)
+    tuned, data = tiny_method("t2i_pal", settings), tiny_set()
+    whole, local = text_features(tuned)
+    seen, labels = arrays(data.images.features), array(data.images.labels)
+    said = [array(table[data.images.caption]) for table in data.captions.features]
+    of_images = [
+        formulas.global_scores(seen.whole, whole, 4),
+        formulas.local_scores(seen.patches, local, 50, 4),
+        formulas.prototype_scores(
+            seen.patches, local, formulas.first_prototypes(seen.patches, labels, local, 50), 50, 4
+        ),
+    ]
+    of_captions = [
+        formulas.global_scores(said[0], whole, 4),
+        formulas.local_scores(said[1], local, 50, 4, said[2]),
+    ]
+    expected = sum(formulas.ranking_loss(scores, labels, 0.7) for scores in (*of_images, *of_captions))
+    expected += weight * sum(formulas.class_wise_ranking_loss(scores, labels, 0.7) for scores in of_images)
+    assert first_losses(tuned, data)["tune"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_without_images_it_is_tai_dpt_on_captions_and_templates():
+    shared = {"templates": 2, "schedule": ONE_STEP, "margin": 0.7}
+    settings = tiny_settings(epochs=1, tai_dpt=shared, t2i_pal=shared | {"image_branch": False})
+    losses = {name: first_losses(tiny_method(name, settings), tiny_set()) for name in ("tai_dpt", "t2i_pal")}
+    assert losses["t2i_pal"] == losses["tai_dpt"]
+
+
+class Shown:
+    """Images in order, in two parts."""
+
+    def in_order(self, batch, device):
+        seen = images()
+        for rows in (slice(0, 2), slice(2, 5)):
+            yield Images(seen.whole[rows], seen.patches[rows]), LABELS[rows]
+
+
+@pytest.mark.parametrize("adapter", [None, "bottleneck"])
+def test_prototypes_start_at_the_mean_of_their_images(adapter):
+    tuned, seen = method(adapter=adapter), arrays(images())
+    _, local = text_features(tuned)
+    np.testing.assert_allclose(array(tuned.prototypes), local, atol=1e-6)
+    tuned.begin(tuned.phases()[0], Shown())
+    places = seen.patches
+    if adapter:
+        places = formulas.adapted(places, array(tuned.adapter.down), array(tuned.adapter.up), 0.2)
+    expected = formulas.first_prototypes(places, array(LABELS), local, 50)
+    np.testing.assert_allclose(array(tuned.prototypes), expected, atol=1e-5)
+    np.testing.assert_allclose(expected[1], local[1])  # no image holds the class
+
+
+def test_the_cache_keeps_the_first_images_of_each_class():
+    tuned, seen = method(adapter="cache", cache_size=2), array(images().whole)
+    tuned.begin(tuned.phases()[0], Shown())
+    x = array(images(8).whole)
+    # Class 0 is held by images 0, 1 and 4, class 2 by 2 and 4; 4 holds both, and is kept for class 2 alone.
+    keys = seen[[0, 1, 2, 4]]
+    values = np.array([[1, 0, 0], [1, 0, 0], [0, 0, 1], [1, 0, 1]]) / [3, 1, 2]
+    expected = formulas.cache_scores(x, keys, values, 5.5)
+    assert_scores({"cache": tuned.cache(images(8).whole)}, {"cache": expected})
 
 
 def test_training_and_use_have_heatmaps_of_their_own():
     tuned = method(k_train=50.0, k_test=1.0)
-    assert not torch.allclose(tuned(images())["image_local"], tuned.eval().parts(images())["local"])
+    trained = tuned(batch(images()), "tune").ranked["image_local"]
+    assert not torch.allclose(trained, tuned.eval().parts(images())["local"])
 
 
 def test_adapter_serves_both_image_features_but_no_captions():
     tuned = method()
-    before = tuned(images(), captions())
-    torch.nn.init.normal_(tuned.adapter.up, generator=torch.Generator().manual_seed(0))
-    after = tuned(images(), captions())
+    before = tuned(batch(images(), captions()), "tune").ranked
+    weights(tuned.adapter)
+    after = tuned(batch(images(), captions()), "tune").ranked
     changed = {name for name in before if not torch.allclose(before[name], after[name])}
     assert changed == {"image_global", "image_local", "image_prototype"}
 
 
-def test_prototypes_start_at_the_mean_of_their_images():
-    tuned, seen = method(adapter=False), images()
-    labels = torch.tensor([[1, 0, 0], [1, 0, 0], [0, 0, 1], [0, 0, 0], [1, 0, 1]], dtype=torch.bool)
-    text = tuned.prototypes.detach().clone()
-    halves = [(Images(seen.whole[a:b], seen.patches[a:b]), labels[a:b]) for a, b in ((0, 2), (2, 5))]
-    tuned.initialise(halves)
-    local = tiny_backbone("resnet").prompts(
-        tuned.local_context, tiny_backbone("resnet").class_tokens(NAMES, 4)
-    )
-    for c, rows in ((0, [0, 1, 4]), (2, [2, 4])):
-        pooled = [(50.0 * seen.patches[b] @ local[c]).softmax(dim=0) @ seen.patches[b] for b in rows]
-        torch.testing.assert_close(tuned.prototypes[c], functional.normalize(sum(pooled), dim=0))
-    assert torch.equal(tuned.prototypes[1], text[1])  # no image holds the class
-    assert text.norm(dim=-1).allclose(torch.ones(3))
+def test_the_heatmap_is_that_of_adapted_patches_before_the_softmax():
+    tuned, seen = given().eval(), arrays(images())
+    places = formulas.adapted(seen.patches, array(tuned.adapter.down), array(tuned.adapter.up), 0.2)
+    expected = np.stack([formulas.cosines(text_features(tuned)[1], row) for row in places])
+    assert_scores({"heatmap": tuned.heatmap(images())}, {"heatmap": expected})
 
 
 def test_prompts_are_encoded_once_in_use_and_anew_in_training(monkeypatch):
     tuned, calls = method(), []
-    encode = type(tuned._backbone).prompts
-    monkeypatch.setattr(type(tuned._backbone), "prompts", lambda *given: calls.append(1) or encode(*given))
+    encode = type(tiny_backbone("resnet")).prompts
+    monkeypatch.setattr(
+        type(tiny_backbone("resnet")), "prompts", lambda *given: calls.append(1) or encode(*given)
+    )
     tuned.eval()
     tuned.scores(images()), tuned.scores(images()), tuned.heatmap(images())
     assert len(calls) == 2
     tuned.train()
-    tuned(images()), tuned(images())
+    tuned(batch(images()), "tune"), tuned(batch(images()), "tune")
     assert len(calls) == 6
     with torch.no_grad():
-        tuned.global_context.add_(1.0)
-    before = tuned(images())["image_global"]
+        tuned.prompts.global_context.add_(1.0)
+    before = tuned(batch(images()), "tune").ranked["image_global"]
     torch.testing.assert_close(tuned.eval().parts(images())["global"], before.detach())
 
 
 def test_the_first_state_follows_from_the_seed():
-    one, same, other = method(1), method(1), method(2)
+    one, same, other = (method(seed).prompts for seed in (1, 1, 2))
     assert torch.equal(one.global_context, same.global_context)
     assert not torch.equal(one.global_context, other.global_context)
     assert not torch.equal(one.global_context, one.local_context)
 
 
+@pytest.mark.parametrize("adapter", ["bottleneck", "cache"])
 @pytest.mark.parametrize("tower", ["resnet", "vit"])
-def test_it_is_built_trained_and_used_on_a_gpu(tower):
+def test_it_is_built_trained_and_used_on_a_gpu(tower, adapter):
+    settings = tiny_settings(t2i_pal={"adapter": adapter})
     with backbone_on_gpu(tower, NAMES, 4) as backbone:
-        tuned = T2IPal(backbone, NAMES, TuneRecipe(context=4), 0)  # its parameters are on the CPU
+        tuned = T2IPal(backbone, NAMES, settings, 0)  # its parameters are on the CPU
         to_gpu(tuned)
         seen = Images(*backbone.pixels(torch.zeros(2, 3, 64, 64))[:2])
-        tuned.initialise([(seen, torch.ones(2, 3, dtype=torch.bool, device="cuda"))])
-        scores = tuned(seen, Captions(*backbone.sentences(["a fish", "a house"])))
+        labels = torch.ones(2, 3, dtype=torch.bool, device="cuda")
+        if adapter == "bottleneck":  # the cache looks at labels, which have no values here
+            tuned.begin(tuned.phases()[0], OnGPU(seen, labels))
+        said = Captions(*backbone.sentences(["a fish", "a house"]))
+        scores = tuned(batch(seen, said)._replace(labels=labels), "tune").ranked
         tuned.eval()
         for each in (*scores.values(), tuned.scores(seen), tuned.heatmap(seen)):
             assert each.device.type == "cuda"
+
+
+class OnGPU:
+    def __init__(self, *batch):
+        self._batch = batch
+
+    def in_order(self, batch, device):
+        return [self._batch]

@@ -1,26 +1,31 @@
+import numpy as np
 import pytest
 from safetensors.torch import save
 
 from t2ipal.bundle import Recognizer, save_bundle
-from t2ipal.methods import T2IPal
+from t2ipal.evaluation.calibration import Calibration
+from t2ipal.evaluation.fitted import Fitted
 from t2ipal.store import Store
+from t2ipal.tuning.trial import Trial
 from tests.recipes import tiny_recipe
 from tests.tiny_clip import tiny_backbone, tiny_folder
+from tests.tuning.tiny_set import tiny_settings
 
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory):
     """The recipe and the folder of a finished run, with a tiny random recognizer in its bundle."""
-    recipe = tiny_recipe(backbone={"model": tiny_folder("resnet")}, tune={"context": 4})
+    methods = tiny_settings().model_dump(mode="json")
+    recipe = tiny_recipe(backbone={"model": tiny_folder("resnet")}, methods=methods)
     store = Store.open(str(tmp_path_factory.mktemp("run")))
     store.claim(recipe)
     store.write_json(
         "evaluation/metrics.json", {"dataset": "none", "split": "test", "images": 0, "methods": {}}
     )
-    names = tuple(recipe.vocabulary)
-    method = T2IPal(tiny_backbone("resnet"), names, recipe.tune, seed=0)
+    method = Trial.of(recipe, store).build(tiny_backbone("resnet"))
     # Thresholds below every score of the first class and above every score of the last one.
-    save_bundle(store, recipe, save(method.state_dict()), {"fish": -1e9, "house": 0.0, "tree": 1e9})
+    fitted = Fitted(np.array([-1e9, 0.0, 1e9]), Calibration(np.ones(3), np.zeros(3)))
+    save_bundle(store, recipe, save(method.export()), fitted)
     return recipe, store
 
 

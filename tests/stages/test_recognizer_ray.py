@@ -4,8 +4,8 @@ import pytest
 from safetensors.torch import load
 
 from t2ipal.errors import UserError
-from t2ipal.run_files import RESULT, TUNED
 from t2ipal.stages import features, tune
+from t2ipal.tuning.trial import Trial
 from tests.finished_images import compute_features, finished_images
 
 
@@ -32,9 +32,9 @@ def test_two_workers_tune_what_one_process_does(ray_cluster, pools):
     (recipe, store), (alone_recipe, alone) = pools
     report = tune.run(recipe, store)
     assert report.notes["epochs"] == 3
-    assert store.read_json(RESULT)["ranks"] == 2
+    assert store.read_json(Trial.of(recipe, store).result)["ranks"] == 2
     tune.run(alone_recipe, alone)
-    together, by_itself = (load(each.read_bytes(TUNED)) for each in (store, alone))
+    together, by_itself = (load(each.read_bytes(Trial.of(recipe, store).tuned)) for each in (store, alone))
     assert together.keys() == by_itself.keys()
     for name, value in together.items():
         # AdamW divides by small numbers, so the order of sums shows here more than with SGD.

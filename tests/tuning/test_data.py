@@ -1,7 +1,13 @@
 import pytest
 import torch
 
-from t2ipal.tuning.data import epoch_steps
+from t2ipal.method_settings import Schedule
+from t2ipal.methods.base import Phase
+from t2ipal.methods.randomness import StepRandom
+from t2ipal.tuning.data import TuningSet, epoch_steps
+from tests.tuning.tiny_set import tiny_set
+
+CPU = torch.device("cpu")
 
 
 def rows(steps):
@@ -24,5 +30,59 @@ def test_ranks_share_the_same_batches(ranks):
     for i, step in enumerate(whole):
         together = torch.cat([part[i].rows[part[i].counts] for part in parts])
         assert torch.equal(together, step.rows)
+        places = torch.cat([part[i].places[part[i].counts] for part in parts])
+        assert places.tolist() == list(range(step.total))
         assert len({len(part[i].rows) for part in parts}) == 1  # collectives need parts of one length
         assert {part[i].total for part in parts} == {step.total}
+
+
+def phase(kind, templates=0):
+    return Phase("tune", kind, Schedule(), {}, templates=templates)
+
+
+def test_templates_are_copied_as_often_as_a_phase_asks():
+    data = tiny_set()
+    assert data.rows(phase("captions")).tolist() == list(range(23))
+    assert data.rows(phase("captions", 1)).tolist() == list(range(29))
+    assert data.rows(phase("captions", 3)).tolist() == [*range(23), *[23, 24, 25] * 3, 26, 27, 28]
+    assert data.rows(phase("images", 3)).tolist() == list(range(23))
+
+
+def test_a_batch_of_images_has_the_captions_of_its_images():
+    data = tiny_set()
+    seen, said, wanted = data.images.features, data.captions.features, torch.tensor([4, 0, 22])
+    random = StepRandom(0, torch.arange(3), 3, CPU)
+    batch = data.batch(phase("images"), wanted, random, CPU)
+    assert torch.equal(batch.labels, data.images.labels[wanted])
+    assert torch.equal(batch.images.whole, seen.whole[wanted].float())
+    assert torch.equal(batch.images.patches, seen.patches[wanted].float())
+    places = 22 - wanted  # the captions of the tiny set are in the opposite order
+    for found, table in zip(batch.captions, said, strict=True):
+        assert torch.equal(found, table[places].to(found.dtype))
+    assert torch.equal(data.captions.labels[places], batch.labels)
+    assert batch.random is random
+
+
+def test_a_batch_of_captions_has_no_images():
+    data, wanted = tiny_set(), torch.tensor([28, 3, 24])
+    batch = data.batch(phase("captions"), wanted, StepRandom(0, torch.arange(3), 3, CPU), CPU)
+    assert batch.images is None
+    assert torch.equal(batch.labels, data.captions.labels[wanted])
+    assert torch.equal(batch.captions.mask, data.captions.features.mask[wanted])
+    assert batch.captions.tokens.dtype == torch.float32
+
+
+def test_photos_have_no_captions_and_captions_alone_no_images():
+    data = tiny_set()
+    with pytest.raises(ValueError, match="no captions"):
+        TuningSet(data.images, None).rows(phase("captions"))
+    with pytest.raises(ValueError, match="no images"):
+        TuningSet(None, data.captions).rows(phase("images"))
+
+
+def test_images_in_order():
+    data = tiny_set()
+    parts = list(data.in_order(5, CPU))
+    assert [len(labels) for _, labels in parts] == [5, 5, 5, 5, 3]
+    assert torch.equal(torch.cat([labels for _, labels in parts]), data.images.labels)
+    assert torch.equal(torch.cat([seen.patches for seen, _ in parts]), data.images.features.patches.float())

@@ -1,64 +1,113 @@
+import pytest
 import torch
 from accelerate import Accelerator
 
 from t2ipal.evaluation.metrics import mean_average_precision
 from t2ipal.evaluation.scoring import score
-from t2ipal.tuning.checkpoint import from_bytes, to_bytes, tuned_parameters
+from t2ipal.method_names import TUNED
+from t2ipal.methods.base import tuned_parameters
+from t2ipal.tuning.checkpoint import from_bytes, to_bytes
+from t2ipal.tuning.data import TuningSet
 from t2ipal.tuning.loop import tune
-from tests.tuning.tiny_set import tiny_method, tiny_recipe, tiny_set
+from tests.tuning.tiny_set import PIXELS, merged, tiny_method, tiny_set, tiny_settings
+
+CACHE = {"adapter": "cache", "class_ranking": 0.5}
 
 
-def tuned(recipe, start=None, on_epoch=lambda checkpoint: None, seed=0):
-    method = tiny_method(recipe)
-    log = tune(method, tiny_set(), recipe, seed, Accelerator(cpu=True), on_epoch, start)
+def tuned(name, settings, start=None, on_epoch=lambda checkpoint: None, seed=0):
+    method = tiny_method(name, settings)
+    log = tune(method, tiny_set(), seed, Accelerator(cpu=True), on_epoch, start)
     return method, log
 
 
-def test_tuning_learns_what_the_features_tell():
-    recipe = tiny_recipe(epochs=12)
-    data, before = tiny_set(), tiny_method(recipe)
-    after, log = tuned(recipe)
+def equal(one, two):
+    pairs = zip(tuned_parameters(one).items(), tuned_parameters(two).items(), strict=True)
+    return all(a == b and torch.equal(x, y) for (a, x), (b, y) in pairs)
+
+
+@pytest.mark.parametrize("name", ["tai_dpt", "t2i_pal", "pvp"])
+def test_tuning_learns_what_the_features_tell(name):
+    settings = tiny_settings(epochs=12)
+    data, before = tiny_set(), tiny_method(name, settings)
+    after, log = tuned(name, settings)
+    images = data.images
     first, last = (
-        mean_average_precision(score(method, data.whole, data.patches)[0], data.labels.numpy())
+        mean_average_precision(score(method, *images.features)[0], images.labels.numpy())
         for method in (before, after)
     )
-    assert log[-1]["loss"] < 0.7 * log[0]["loss"]
+    for phase in {entry["phase"] for entry in log}:
+        losses = [entry["loss"] for entry in log if entry["phase"] == phase]
+        assert losses[-1] < 0.85 * losses[0]
     assert last > first + 15
 
 
-def test_going_on_from_any_epoch_gives_the_same_bits():
-    for kind in ("sgd", "adamw"):
-        recipe = tiny_recipe(optimizer=kind, class_ranking=0.5)
-        saved = []
-        straight, log = tuned(
-            recipe, on_epoch=lambda checkpoint, saved=saved: saved.append(to_bytes(checkpoint))
-        )
-        assert len(saved) == 4
-        for data in saved[:-1]:
-            resumed, resumed_log = tuned(recipe, start=from_bytes(data))
-            assert resumed_log == log
-            assert all(
-                torch.equal(a, b)
-                for a, b in zip(
-                    tuned_parameters(straight).values(), tuned_parameters(resumed).values(), strict=True
-                )
-            )
+@pytest.mark.parametrize(
+    ("name", "kind", "sections"),
+    [
+        ("t2i_pal", "sgd", {"t2i_pal": {"class_ranking": 0.5}}),
+        ("t2i_pal", "adamw", {"t2i_pal": CACHE}),
+        ("pvp", "sgd", {}),  # with noise and dropout
+        ("pvp", "adamw", {"pvp": PIXELS}),
+        ("t2i_pal_pvp", "adamw", {"t2i_pal_pvp": {"tuned": True}}),
+        ("tai_dpt", "sgd", {}),
+    ],
+)
+def test_going_on_from_any_epoch_gives_the_same_bits(name, kind, sections):
+    sections = {"pvp": {}} | sections
+    sections["pvp"] = merged(sections["pvp"], {"pretrain": {"schedule": {"epochs": 2}}})
+    settings, saved = tiny_settings(epochs=3, optimizer=kind, **sections), []
+    straight, log = tuned(name, settings, on_epoch=lambda checkpoint: saved.append(to_bytes(checkpoint)))
+    assert len(saved) == len(log) == sum(phase.schedule.epochs for phase in straight.phases())
+    for data in saved[:-1]:
+        resumed, resumed_log = tuned(name, settings, start=from_bytes(data))
+        assert resumed_log == log
+        assert equal(straight, resumed)
 
 
 def test_a_finished_state_is_left_alone():
-    saved = []
-    recipe = tiny_recipe(epochs=2)
-    straight, log = tuned(recipe, on_epoch=saved.append)
-    again, again_log = tuned(recipe, start=saved[-1])
-    assert again_log == log
-    assert torch.equal(straight.prototypes, again.prototypes)
+    settings, saved = tiny_settings(epochs=2), []
+    for name in TUNED:
+        straight, log = tuned(name, settings, on_epoch=saved.append)
+        again, again_log = tuned(name, settings, start=saved[-1])
+        assert again_log == log
+        assert equal(straight, again)
 
 
-def test_the_order_follows_from_the_seed():
-    recipe = tiny_recipe(epochs=2)
-    assert tuned(recipe, seed=0)[1] == tuned(recipe, seed=0)[1]
-    assert tuned(recipe, seed=0)[1] != tuned(recipe, seed=1)[1]
+def test_each_entry_of_the_log_names_its_phase_and_the_epoch_within_it():
+    _, log = tuned("pvp", tiny_settings())
+    assert [(entry["phase"], entry["epoch"]) for entry in log] == [
+        *(("pretrain", epoch) for epoch in (1, 2)),
+        *(("co-learn", epoch) for epoch in (1, 2, 3, 4)),
+    ]
+
+
+def test_the_order_and_the_noise_follow_from_the_seed():
+    for name in ("t2i_pal", "pvp"):
+        settings = tiny_settings(epochs=2)
+        assert tuned(name, settings, seed=0)[1] == tuned(name, settings, seed=0)[1]
+        assert tuned(name, settings, seed=0)[1] != tuned(name, settings, seed=1)[1]
+
+
+def test_the_order_follows_from_the_seed_the_phase_and_the_epoch(monkeypatch):
+    # Both phases have the same rows.
+    settings = tiny_settings(epochs=2, pvp={"pretrain": {"templates": 1, "schedule": {"epochs": 2}}})
+    taken, batch = [], TuningSet.batch
+    monkeypatch.setattr(
+        TuningSet, "batch", lambda self, *given: taken.append(given[1].tolist()) or batch(self, *given)
+    )
+    orders = {}
+    for seed in (0, 0, 1):
+        tuned("pvp", settings, seed=seed)
+        rows, steps = sum(taken, []), [len(step) for step in taken]
+        taken.clear()
+        assert steps == [5, 5, 5, 5, 5, 4] * 4
+        epochs = [tuple(rows[at : at + 29]) for at in range(0, len(rows), 29)]
+        assert all(sorted(epoch) == list(range(29)) for epoch in epochs)
+        assert len(set(epochs)) == 4
+        assert orders.setdefault(seed, epochs) == epochs
+    assert not set(orders[0]) & set(orders[1])
 
 
 def test_the_class_wise_term_has_an_effect():
-    assert tuned(tiny_recipe(epochs=2))[1] != tuned(tiny_recipe(epochs=2, class_ranking=1.0))[1]
+    with_term = tiny_settings(epochs=2, t2i_pal={"class_ranking": 1.0})
+    assert tuned("t2i_pal", tiny_settings(epochs=2))[1] != tuned("t2i_pal", with_term)[1]

@@ -7,19 +7,34 @@ import torch
 import torch.multiprocessing as multiprocessing
 from accelerate import Accelerator
 
-from t2ipal.tuning.checkpoint import tuned_parameters
+from t2ipal.methods.base import tuned_parameters
 from t2ipal.tuning.loop import tune
-from tests.tuning.tiny_set import tiny_method, tiny_recipe, tiny_set
+from tests.tuning.tiny_set import PIXELS, tiny_method, tiny_set, tiny_settings
 
-# 23 rows in batches of 5: no batch splits evenly. With the class-wise term, ranks need each other's rows.
-RECIPE = tiny_recipe(
-    epochs=2, warmup_epochs=0, class_ranking=0.5, optimizer="sgd", prompt_lr=0.05, head_lr=0.05
+# 23 rows in batches of 5: no batch splits evenly. With the class-wise term, ranks need each other's rows; noise
+# and dropout have to be those of the same rows, and pseudo images the same on all ranks.
+SETTINGS = tiny_settings(
+    epochs=2,
+    optimizer="sgd",
+    t2i_pal={"class_ranking": 0.5, "prompt_lr": 0.05, "head_lr": 0.05, "schedule": {"warmup_epochs": 0}},
+    pvp={
+        **PIXELS,
+        "noise": 0.3,
+        "prompt_lr": 0.05,
+        "adapter_lr": 0.05,
+        "schedule": {"warmup_epochs": 0},
+    },
 )
+METHODS = {"t2i_pal": SETTINGS, "pvp": SETTINGS}
 
 
 def _tune():
-    method = tiny_method(RECIPE)
-    log = tune(method, tiny_set(), RECIPE, 0, Accelerator(cpu=True), lambda checkpoint: None)
+    return {name: _tune_one(name, settings) for name, settings in METHODS.items()}
+
+
+def _tune_one(name, settings):
+    method = tiny_method(name, settings)
+    log = tune(method, tiny_set(), 0, Accelerator(cpu=True), lambda checkpoint: None)
     return tuned_parameters(method), log
 
 
@@ -39,12 +54,14 @@ def test_two_ranks_give_the_result_of_one(tmp_path):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     multiprocessing.spawn(_rank, (port, tmp_path), nprocs=2)
-    (first, log), (second, _) = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
-    alone, alone_log = _tune()
-    start = tuned_parameters(tiny_method(RECIPE))
-    for name, value in alone.items():
-        assert torch.equal(first[name], second[name])
-        assert (value - start[name]).abs().max() > 1e-3
-        torch.testing.assert_close(first[name], value, atol=1e-5, rtol=1e-4)
-    for one, two in zip(alone_log, log, strict=True):
-        assert abs(one["loss"] - two["loss"]) < 1e-4
+    one, other = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    alone = _tune()
+    for name, (parameters, alone_log) in alone.items():
+        (first, log), (second, _) = one[name], other[name]
+        start = tuned_parameters(tiny_method(name, METHODS[name]))
+        for each, value in parameters.items():
+            assert torch.equal(first[each], second[each])
+            assert (value - start[each]).abs().max() > 1e-3, each
+            torch.testing.assert_close(first[each], value, atol=1e-5, rtol=1e-4)
+        for together, by_itself in zip(log, alone_log, strict=True):
+            assert abs(together["loss"] - by_itself["loss"]) < 1e-4

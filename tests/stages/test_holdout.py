@@ -1,0 +1,201 @@
+"""Images kept from tuning: nothing learns from them, and what is fitted to scores is fitted on them alone."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from t2ipal.clip.feature_tables import read_images
+from t2ipal.evaluation.calibration import Calibration
+from t2ipal.evaluation.fitted import Fitted, fit
+from t2ipal.evaluation.scoring import score
+from t2ipal.evaluation.thresholds import best_f1_thresholds
+from t2ipal.methods.standardise import Standardisation
+from t2ipal.stages import features, tune
+from t2ipal.tuning.load import image_keys, load_tuning_set, template_sentences
+from t2ipal.tuning.session import run_tuning
+from t2ipal.tuning.source import LABELLED, SYNTHETIC, is_held_out
+from t2ipal.tuning.trial import Trial
+from tests.finished_images import NAMES, compute_features
+from tests.tiny_clip import tiny_backbone
+
+
+def with_holdout(recipe, share):
+    return recipe.model_copy(update={"tune": recipe.tune.model_copy(update={"holdout": share})})
+
+
+def held_captions(recipe, store):
+    names = store.shards("caption_features").read_all()["caption_id"].to_pylist()
+    return {name for name in names if is_held_out(name, recipe)}
+
+
+def tuning_set(recipe, store, table=SYNTHETIC, with_templates=False):
+    return load_tuning_set(recipe, store, table, tiny_backbone("resnet"), with_templates)
+
+
+def test_a_share_of_the_captions_is_kept_with_all_its_images(finished):
+    recipe, store, *_ = finished
+    held = held_captions(recipe, store)
+    assert 2 < len(held) < 12  # of 24 about a quarter
+    keys = image_keys(store.shards("features").read_all()["image_id"].to_pylist(), SYNTHETIC)
+    data = tuning_set(recipe, store)
+    assert (
+        len(data.images.labels) == sum(key not in held for key in keys) == 46 - sum(k in held for k in keys)
+    )
+    assert data.captions.count == 24 - len(held)
+    more = held_captions(with_holdout(recipe, 0.5), store)
+    assert held < more  # a larger share keeps the same ones, and others
+    assert held_captions(with_holdout(recipe, 0.0), store) == set()
+    assert held_captions(recipe.model_copy(update={"seed": 1}), store) != held
+
+
+def test_the_tuning_set_has_the_features_of_what_is_not_kept(finished):
+    recipe, store, *_ = finished
+    held, data = held_captions(recipe, store), tuning_set(recipe, store)
+    table = store.shards("features").read_all()
+    rows = [row for row in table.to_pylist() if row["image_id"].rpartition("-")[0] not in held]
+    for n, row in enumerate(rows):
+        assert data.images.features.whole[n].tolist() == row["global"]
+        assert data.images.labels[n].nonzero().flatten().tolist() == row["labels"]
+    said = {row["caption_id"]: row for row in store.shards("caption_features").read_all().to_pylist()}
+    for n, row in enumerate(rows):
+        place = data.images.caption[n]
+        assert (
+            data.captions.features.whole[place].tolist() == said[row["image_id"].rpartition("-")[0]]["global"]
+        )
+
+
+def test_template_sentences_follow_the_captions(finished):
+    recipe, store, *_ = finished
+    sentences = template_sentences(recipe, NAMES)
+    assert sentences[:3] == [f"a photo of a {name}" for name in NAMES]
+    assert sentences[3:] == [each for t in ("a photo of a {}", "the {} and the tree") for each in (
+        t.replace("{}", name) for name in NAMES)]  # fmt: skip
+    plain, data = tuning_set(recipe, store), tuning_set(recipe, store, with_templates=True)
+    count = plain.captions.count
+    assert data.captions.count == count
+    assert torch.equal(data.captions.labels[:count], plain.captions.labels)
+    assert torch.equal(data.captions.labels[count:], torch.eye(3, dtype=torch.bool).repeat(3, 1))
+    expected = tiny_backbone("resnet").sentences(sentences)
+    torch.testing.assert_close(data.captions.features.whole[count:], expected.whole.half())
+    assert torch.equal(data.captions.features.mask[count:].sum(dim=1), expected.mask.sum(dim=1))
+    kept = plain.captions.features
+    length = kept.tokens.shape[1]
+    assert torch.equal(data.captions.features.tokens[:count, :length], kept.tokens)
+    assert torch.equal(data.captions.features.mask[:count, :length], kept.mask)
+    assert not data.captions.features.mask[:count, length:].any()
+
+
+def spoil(store, table, key, rows):
+    """Turn the features of some rows round."""
+    shards = store.shards(table)
+    for name, manifest in shards.done().items():
+        content = shards.read(name)
+        turned = [
+            {**row, "global": [-x for x in row["global"]]} if row[key] in rows else row
+            for row in content.to_pylist()
+        ]
+        shards.write(name, pa.Table.from_pylist(turned, schema=content.schema), manifest.extra)
+
+
+def image_names(store, chosen):
+    names = store.shards("features").read_all()["image_id"].to_pylist()
+    return {name for name in names if chosen(name.rpartition("-")[0])}
+
+
+@pytest.mark.parametrize("method", ["t2i_pal", "tai_dpt", "pvp", "t2i_pal_pvp"])
+def test_tuning_never_sees_what_is_kept(copy, method):
+    recipe, store = copy
+
+    def tuned():
+        trial = Trial(recipe, store, method, 0, store, f"trials/{method}")
+        run_tuning(trial, on_epoch=lambda entry: None)
+        return store.read_bytes(trial.tuned), store.read_json(trial.result)
+
+    before = tuned()
+    held = held_captions(recipe, store)
+    spoil(store, "features", "image_id", image_names(store, lambda caption: caption in held))
+    spoil(store, "caption_features", "caption_id", held)
+    after = tuned()
+    assert before[0] == after[0]
+    assert before[1]["log"] == after[1]["log"]
+    assert before[1]["thresholds"] != after[1]["thresholds"]
+    assert before[1]["calibration"] != after[1]["calibration"]
+    spoil(store, "features", "image_id", image_names(store, lambda caption: caption not in held))
+    spoil(store, "caption_features", "caption_id", set(map("c{:08d}".format, range(24))) - held)
+    assert tuned()[0] != before[0]
+
+
+def test_thresholds_and_calibration_are_fitted_on_what_is_kept_alone(copy):
+    recipe, store = copy
+    trial = Trial.of(recipe, store)
+    method = trial.load(tiny_backbone("resnet"))
+    held = held_captions(recipe, store)
+    table = store.shards("features").read_all()
+    keys = image_keys(table["image_id"].to_pylist(), SYNTHETIC)
+    rows = np.array([key in held for key in keys])
+    scores, _ = score(method, *read_images(table))
+    labels = np.zeros((46, 3), dtype=np.bool_)
+    for row, found in zip(labels, table["labels"].to_pylist(), strict=True):
+        row[found] = True
+    expected = Fitted(
+        best_f1_thresholds(scores[rows], labels[rows]), Calibration.fit(scores[rows], labels[rows])
+    )
+    found = fit(recipe, store, method, SYNTHETIC)
+    result = store.read_json(trial.result)
+    for fitted in (found, Fitted.from_json(result)):
+        np.testing.assert_allclose(fitted.thresholds, expected.thresholds, atol=1e-6)
+        np.testing.assert_allclose(fitted.calibration.slope, expected.calibration.slope, rtol=1e-3)
+    everything = fit(with_holdout(recipe, 0.0), store, method, SYNTHETIC)
+    np.testing.assert_allclose(everything.thresholds, best_f1_thresholds(scores, labels), atol=1e-6)
+    # What tuning saw may be anything.
+    spoil(store, "features", "image_id", image_names(store, lambda caption: caption not in held))
+    again = fit(recipe, store, method, SYNTHETIC)
+    assert again.to_json() == found.to_json()
+    assert fit(with_holdout(recipe, 0.0), store, method, SYNTHETIC).to_json() != everything.to_json()
+
+
+def test_standardisation_takes_its_statistics_from_all_images_and_thresholds_follow_it(finished):
+    recipe, store, *_ = finished
+    method = Trial.of(recipe, store).load(tiny_backbone("resnet"))
+    table = store.shards("features").read_all()
+    scores = torch.from_numpy(score(method, *read_images(table))[0])
+    expected = Standardisation.fit(scores)
+    found = fit(recipe, store, method, SYNTHETIC, standardise=True)
+    torch.testing.assert_close(found.standardisation.mean, expected.mean, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.standardisation.std, expected.std, atol=1e-5, rtol=0)
+    held = held_captions(recipe, store)
+    rows = np.array([key in held for key in image_keys(table["image_id"].to_pylist(), SYNTHETIC)])
+    labels = np.array([[c in found for c in range(3)] for found in table["labels"].to_pylist()])
+    thresholds = best_f1_thresholds(expected(scores).numpy()[rows], labels[rows])
+    np.testing.assert_allclose(found.thresholds, thresholds, atol=1e-4)
+
+
+def test_a_photo_is_kept_or_not_by_itself(copy):
+    recipe, store = copy
+    compute_features(recipe, store, [features.TRAIN])
+    names = [f"t{i}.png" for i in range(12)]
+    held = [name for name in names if is_held_out(name, recipe)]
+    assert 0 < len(held) < 12
+    data = tuning_set(recipe, store, LABELLED)
+    assert data.captions is None
+    assert data.images.caption is None
+    expected = [[c for c in range(3) if i >> c & 1] for i, name in enumerate(names) if name not in held]
+    assert [row.nonzero().flatten().tolist() for row in data.images.labels] == expected
+
+
+def test_where_a_run_is_too_small_to_keep_any_all_are_fitted_on(copy):
+    recipe, store = copy
+    none = with_holdout(recipe, 1e-9)
+    assert held_captions(none, store) == set()
+    method = Trial.of(recipe, store).load(tiny_backbone("resnet"))
+    assert (
+        fit(none, store, method, SYNTHETIC).to_json()
+        == fit(with_holdout(recipe, 0.0), store, method, SYNTHETIC).to_json()
+    )
+
+
+def test_another_share_is_another_tuning(copy):
+    recipe, store = copy
+    assert tune.pending(recipe, store) == []
+    assert tune.pending(with_holdout(recipe, 0.3), store) == ["tune"]
