@@ -1,7 +1,7 @@
 """Each full-size recipe goes its whole way on a tiny folder in the official layout.
 
-Models, sizes and the source of captions are exchanged for tiny ones; what the recipe says of its data set, and
-the code that reads it, stay. Stages run in this process.
+Models, sizes and the source of captions are exchanged for tiny ones; what the recipe says of its data set,
+and the code that reads it, stay. Stages run in this process.
 """
 
 import math

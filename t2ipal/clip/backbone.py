@@ -57,6 +57,10 @@ class Backbone:
         """Width W of the embeddings that a prompt's context replaces."""
         return self._text.width
 
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        """The frozen parameters of both towers."""
+        return iter(self._model.parameters())
+
     @property
     def embedding(self) -> int:
         """Width D of the features that images and texts share."""

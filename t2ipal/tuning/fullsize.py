@@ -1,7 +1,8 @@
 """Time and memory of a full-size backbone, with random weights: `python -m t2ipal.tuning.fullsize [RN50]`.
 
-Features of a few images at 224 and 448 pixels and of their captions, then one tuning step of each method over
-the 80 classes of COCO's size, through the same classes that a run uses. Nothing is downloaded.
+Features of a few images at the model's resolution and at twice that, and of their captions, then one tuning
+step of each phase of each method, through the same classes that a run uses. Nothing is downloaded. Shapes,
+types, and what learns and what rests are checked on the way.
 """
 
 import argparse
@@ -26,12 +27,13 @@ from t2ipal.method_settings import (
     TaIDPTSettings,
 )
 from t2ipal.methods import Captions, Images, build_method
+from t2ipal.methods.base import tuned_parameters
 from t2ipal.recipe import BackboneRecipe
 from t2ipal.tuning.data import CaptionSet, ImageSet, TuningSet
 from t2ipal.tuning.loop import tune
 
 IMAGES = 8
-CLASSES = 80
+CLASSES = 80  # of COCO
 
 
 def main() -> None:
@@ -39,27 +41,56 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", nargs="?", default="RN50", help="a model of open_clip; default: %(default)s")
     parser.add_argument("--methods", nargs="+", default=list(TUNED), choices=TUNED)
+    parser.add_argument("--classes", type=int, default=CLASSES, help="default: %(default)s")
     arguments = parser.parse_args()
     model = arguments.model
     with _measured(f"{model}: draw weights"):
         backbone = load_backbone(BackboneRecipe(model=model), random=True)
     side, _ = backbone.input_size
     with _measured(f"features of {IMAGES} images at {side} px"):
-        data = tuning_set(backbone)
+        data = tuning_set(backbone, arguments.classes)
     with _measured(f"features of 1 image at {2 * side} px"):
-        grid = backbone.pixels(torch.zeros(1, 3, 2 * side, 2 * side)).grid
-    print(f"  at {2 * side} px: {grid[0]} x {grid[1]} patches")
+        large = backbone.pixels(torch.zeros(1, 3, 2 * side, 2 * side))
+    _check(large.patches.shape == (1, large.grid[0] * large.grid[1], backbone.embedding), "patches at twice")
+    print(f"  {large.grid[0]} x {large.grid[1]} patches of {backbone.embedding} numbers")
     for name in arguments.methods:
-        one_step(name, backbone, data)
+        one_step(name, backbone, data, arguments.classes)
 
 
-def one_step(name: str, backbone: Backbone, data: TuningSet) -> None:
+def one_step(name: str, backbone: Backbone, data: TuningSet, classes: int) -> None:
     """One step of each phase of a method, and its line."""
-    method = build_method(name, backbone, [f"class {i}" for i in range(CLASSES)], one_step_settings(), 0)
+    method = build_method(name, backbone, [f"class {i}" for i in range(classes)], one_step_settings(), 0)
     count = sum(parameter.numel() for parameter in method.parameters())
-    with _measured(f"{name}: a step of {IMAGES} rows, {CLASSES} classes, {count:,} tuned parameters"):
-        log = tune(method, data, 0, Accelerator(cpu=True), lambda checkpoint: None)
+    states = [tuned_parameters(method)]
+    with _measured(f"{name}: a step of {IMAGES} rows, {classes} classes, {count:,} tuned parameters"):
+        log = tune(
+            method,
+            data,
+            0,
+            Accelerator(cpu=True),
+            lambda checkpoint: states.append(checkpoint.parameters),
+        )
     print("  loss " + ", ".join(f"{entry['phase']} {entry['loss']:.3f}" for entry in log))
+    _check(all(parameter.grad is None for parameter in backbone.parameters()), "the backbone's gradients")
+    for phase, before, after in zip(method.phases(), states, states[1:], strict=False):
+        learns = tuple(phase.rates)
+        for each, value in after.items():
+            rests = not each.startswith(learns)
+            _check(not rests or bool(torch.equal(before[each], value)), f"{each} in the phase {phase.name}")
+    scores = method.eval().scores(Images(*(table.float() for table in data_images(data))))
+    _check(scores.shape == (IMAGES, classes) and bool(scores.isfinite().all()), f"the scores of {name}")
+
+
+def data_images(data: TuningSet) -> Images:
+    """The features of its images."""
+    if data.images is None:
+        raise ValueError("the set has no images")
+    return data.images.features
+
+
+def _check(holds: bool, what: str) -> None:
+    if not holds:
+        raise RuntimeError(f"{what}: not as they should be")
 
 
 def one_step_settings() -> MethodsSettings:
@@ -74,11 +105,14 @@ def one_step_settings() -> MethodsSettings:
     )
 
 
-def tuning_set(backbone: Backbone) -> TuningSet:
+def tuning_set(backbone: Backbone, classes: int = CLASSES) -> TuningSet:
     """Features of images of noise and of captions, with a class each."""
     images = backbone.images([_noise(i) for i in range(IMAGES)])
     captions = backbone.sentences([f"a photo of class {i}" for i in range(IMAGES)])
-    labels = torch.eye(CLASSES, dtype=torch.bool)[:IMAGES]
+    labels = torch.eye(classes, dtype=torch.bool).repeat(IMAGES, 1)[:IMAGES]
+    for table in (images.whole, images.patches, captions.whole, captions.tokens):
+        _check(table.dtype == torch.float32 and table.shape[-1] == backbone.embedding, "features")
+        _check(bool(torch.allclose(table.norm(dim=-1), torch.ones(()), atol=1e-4)), "norms of features")
     halves = Captions(captions.whole.half(), captions.tokens.half(), captions.mask)
     return TuningSet(
         ImageSet(Images(images.whole.half(), images.patches.half()), labels, torch.arange(IMAGES)),
