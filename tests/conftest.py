@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 
@@ -22,6 +23,11 @@ for name, value in {
     "DO_NOT_TRACK": "1",
 }.items():
     os.environ.setdefault(name, value)
+
+# Dozens of processes import torch, transformers and vLLM. Where no bytecode is kept each of them compiles
+# these anew, and that is most of what a test with Ray costs.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @pytest.fixture(scope="session")
@@ -44,9 +50,27 @@ def ray_cluster() -> Iterator[None]:
         ray.shutdown()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two clusters on one machine disturb each other: the jobs that start their own come before ours."""
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """The whole suite runs in two processes; a part of it, asked for by its path, in this one."""
+    return 2 if config.args_source is not pytest.Config.ArgsSource.ARGS else 0
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Two clusters on one machine disturb each other: what starts Ray keeps to one process, and the jobs that
+    start their own come before the suite's cluster is up.
+    """
     items.sort(key=lambda item: item.get_closest_marker("whole_job") is None)
+    with_ray = [
+        item
+        for item in items
+        if item.get_closest_marker("whole_job") or "ray_cluster" in getattr(item, "fixturenames", ())
+    ]
+    for item in with_ray:
+        item.add_marker(pytest.mark.xdist_group("ray"))
+    yield  # xdist writes the groups into the names
+    if "PYTEST_XDIST_WORKER" in os.environ and not all(item.nodeid.endswith("@ray") for item in with_ray):
+        raise RuntimeError("this pytest-xdist does not know the groups of this pytest: change their versions")
 
 
 def pytest_collection_finish() -> None:

@@ -177,7 +177,7 @@ images.run(recipe, store)
 
 
 def test_a_killed_driver_loses_and_doubles_nothing(ray_cluster, painter, tmp_path):
-    slow = {"model": painter, "shard_rows": 1, "steps": 40, "workers": {"cpus": 0.5}}
+    slow = {"model": painter, "shard_rows": 1, "steps": 20, "workers": {"cpus": 0.5}}
     recipe = tiny_recipe(images=slow)
     store, whole = (claimed(tmp_path / name, recipe) for name in ("killed", "whole"))
     planned = images.pending(recipe, store)
