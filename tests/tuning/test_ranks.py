@@ -11,8 +11,8 @@ from t2ipal.methods.base import tuned_parameters
 from t2ipal.tuning.loop import tune
 from tests.tuning.tiny_set import PIXELS, tiny_method, tiny_set, tiny_settings
 
-# 23 rows in batches of 5: no batch splits evenly. With the class-wise term, ranks need each other's rows; noise
-# and dropout have to be those of the same rows, and pseudo images the same on all ranks.
+# 23 rows in batches of 5: no batch splits evenly. With the class-wise term, ranks need each other's rows;
+# noise and dropout have to be those of the same rows, and pseudo images the same on all ranks.
 SETTINGS = tiny_settings(
     epochs=2,
     optimizer="sgd",
