@@ -1,5 +1,7 @@
 """A run whose captions and images are done, with a tiny random backbone, for tests of what comes after."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,12 @@ from PIL import Image
 from t2ipal.captions.plan import CaptionPlan
 from t2ipal.images.plan import image_shards
 from t2ipal.recipe import Recipe
+from t2ipal.stages import features
 from t2ipal.store import Store
 from t2ipal.tables import CAPTIONS, IMAGES
 from tests.recipes import tiny_recipe
 from tests.tiny_clip import tiny_folder
+from tests.tuning.tiny_set import tiny_settings
 
 NAMES = ("fish", "house", "tree")
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
@@ -29,26 +33,28 @@ def picture(labels: list[int], seed: int) -> Image.Image:
 
 
 def write_dataset(folder: Path, count: int = 12) -> None:
-    """A test set: a folder of pictures with its labels in test.csv."""
+    """Labelled photos: a folder of pictures with their labels in test.csv and train.csv."""
     folder.mkdir(parents=True, exist_ok=True)
-    lines = ["image,labels"]
-    for i in range(count):
-        labels = [c for c in range(3) if i >> c & 1]
-        picture(labels, 1000 + i).save(folder / f"{i}.png")
-        lines.append(f"{i}.png,{';'.join(NAMES[c] for c in labels)}")
-    (folder / "test.csv").write_text("\n".join(lines))
+    for split, prefix, seed in (("test", "", 1000), ("train", "t", 2000)):
+        lines = ["image,labels"]
+        for i in range(count):
+            labels = [c for c in range(3) if i >> c & 1]
+            picture(labels, seed + i).save(folder / f"{prefix}{i}.png")
+            lines.append(f"{prefix}{i}.png,{';'.join(NAMES[c] for c in labels)}")
+        (folder / f"{split}.csv").write_text("\n".join(lines))
 
 
 def finished_images(folder: Path, **sections: dict[str, Any]) -> tuple[Recipe, Store]:
     """A claimed run folder with all its captions and images, and a test set beside it."""
     write_dataset(folder / "data")
-    tune = {"context": 4, "epochs": 3, "batch": 8, "workers": 0, "optimizer": "adamw", "prompt_lr": 0.01}
+    methods = tiny_settings(epochs=3, **sections.pop("methods", {}))
     recipe = tiny_recipe(
         captions={"count": 24, "classes_per_caption": [1, 2], "shard_rows": 10},
         images={"per_caption": 2, "shard_rows": 8},
         backbone={"model": tiny_folder("resnet")},
-        tune=tune | sections.pop("tune", {}),
-        evaluate={"dataset": str(folder / "data"), "split": "test", "template": "a photo of a {}"},
+        methods=methods.model_dump(mode="json"),
+        tune={"workers": 0, "holdout": 0.25} | sections.pop("tune", {}),
+        evaluate={"dataset": str(folder / "data"), "split": "test"} | sections.pop("evaluate", {}),
         **sections,
     )
     store = Store.open(str(folder / "run"))
@@ -96,12 +102,8 @@ def _image(caption: dict[str, Any], sample: int) -> dict[str, Any]:
     }
 
 
-def compute_features(recipe: Recipe, store: Store) -> None:
+def compute_features(recipe: Recipe, store: Store, tables: Sequence[str] = features.OF_A_JOB) -> None:
     """Do the work of the stage features in this process."""
-    from dataclasses import asdict
-
-    from t2ipal.stages import features
-
     extractor = features.FeatureExtractor(recipe, store)
-    for work in features.planned(recipe, store):
+    for work in features.planned(recipe, store, tables):
         extractor(asdict(work))
