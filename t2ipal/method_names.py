@@ -121,12 +121,12 @@ def parse_name(name: str) -> Name:
 def _parse_one(name: str) -> Name:
     standardised = name.endswith(STANDARDISED)
     plain, limit = _split_limit(name.removesuffix(STANDARDISED))
-    method, _, without = plain.partition(WITHOUT)
+    method, ablated, without = plain.partition(WITHOUT)
     if method not in NAMES:
         near = difflib.get_close_matches(method, NAMES, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(NAMES)}"
         raise UserError(f"no method is named {method!r}", hint)
-    if without and without not in ABLATIONS.get(method, {}):
+    if ablated and without not in ABLATIONS.get(method, {}):
         parts = ", ".join(ABLATIONS.get(method, {})) or "none"
         raise UserError(f"{method} has no part {without!r} to do without", f"parts of {method}: {parts}")
     if limit and method not in LIMITED:

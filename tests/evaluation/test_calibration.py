@@ -82,7 +82,8 @@ def test_the_calibration_error_worked_by_hand():
 
 
 def test_only_known_labels_count():
-    scores, labels = simulated([8.0, 2.0], [-25.0, -6.5], 600)
+    scores, labels = simulated([8.0, 2.0, 8.0], [-25.0, -6.5, -25.0], 600)
+    labels[:, 2] = False  # a class that gets the line of all together
     known = np.random.default_rng(2).random(labels.shape) < 0.7
     found = Calibration.fit(scores, labels, known)
     again = Calibration.fit(scores, labels ^ ~known, known)

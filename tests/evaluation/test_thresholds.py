@@ -39,10 +39,10 @@ def test_above_gives_class_indices():
 
 
 def test_only_known_labels_count():
-    scores = np.array([[4.0, 1.0], [3.0, 2.0], [2.0, 9.0], [1.0, 3.0]], dtype=np.float32)
-    labels = np.array([[1, 0], [0, 1], [1, 0], [0, 1]], dtype=bool)
-    known = np.array([[1, 0], [0, 0], [1, 0], [1, 0]], dtype=bool)
-    # Of class 0 the second image, which would be a mistake, is not seen; of class 1 nothing is.
+    scores = np.array([[4, 1], [3, 2], [3, 9], [3, 3], [2, 0], [1, 5]], dtype=np.float32)
+    labels = np.array([[1, 0], [0, 1], [0, 0], [0, 1], [1, 0], [0, 1]], dtype=bool)
+    known = np.array([[1, 0], [0, 0], [0, 0], [0, 0], [1, 0], [1, 0]], dtype=bool)
+    # Of class 0 the three images in the middle, which would be mistakes, are not seen; of class 1 nothing is.
     assert known_f1_thresholds(scores, labels, known).tolist() == [1.5, 9.0]
     everything = np.ones_like(known)
     np.testing.assert_array_equal(

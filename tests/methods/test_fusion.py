@@ -6,7 +6,6 @@ from tests.methods.test_dual_coop import images
 from tests.methods.test_dual_coop import method as dual_coop
 from tests.tuning.tiny_set import tiny_method
 
-
 RANGES = (Range(-1.0, 3.0), Range(0.25, 0.75))
 
 

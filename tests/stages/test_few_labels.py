@@ -6,6 +6,7 @@ import torch
 
 from t2ipal.clip.feature_tables import read_images, read_labels
 from t2ipal.errors import UserError
+from t2ipal.evaluation.fitted import fit
 from t2ipal.method_names import parse_name
 from t2ipal.method_settings import DualCoOpSettings, FusionSettings, Schedule
 from t2ipal.methods import Images
@@ -17,7 +18,7 @@ from t2ipal.tuning.source import LABELLED, is_held_out
 from tests.finished_images import compute_features, finished_images
 from tests.tiny_clip import tiny_backbone
 
-SHOTS, LABELS = "dual_coop-shots-1", "dual_coop-labels-50"
+SHOTS, LABELS = "dual_coop-shots-3", "dual_coop-labels-50"
 FUSED = f"t2i_pal+{SHOTS}"
 NAMES = [SHOTS, LABELS, FUSED, f"tai_dpt+{LABELS}", f"{LABELS}_standardised"]
 QUICK = DualCoOpSettings(
@@ -121,13 +122,29 @@ def test_the_range_is_that_of_the_images_learned_from(scored):
     labels, ids = read_labels(table, 3).numpy(), table["image_id"].to_pylist()
     held = np.array([is_held_out(each, trial.recipe) for each in ids])
     told = trial.known(labels & ~held[:, None], ids).any(axis=1)
-    assert 0 < told.sum() <= 3
+    assert told.sum() == 5
     assert held.any()
     assert not (told & held).any()
     images = Images(*(part[torch.from_numpy(told)].float() for part in read_images(table)))
     scores = trial.load(tiny_backbone("resnet")).scores(images)
     found = trial.store.read_json(trial.result)["range"]
     np.testing.assert_allclose(found, [scores.min(), scores.max()], atol=1e-6)
+
+
+def test_no_shot_is_spent_on_what_is_held_out(scored):
+    recipe, _, out, _ = scored
+    method = entry_of(scored, LABELS).trial.load(tiny_backbone("resnet"))
+    asked = []
+
+    def known(labels, ids):
+        asked.append((labels, np.array([is_held_out(each, recipe) for each in ids])))
+        return np.ones_like(labels)
+
+    fit(recipe, out, method, LABELLED, known=known)
+    ((labels, held),) = asked
+    assert held.any()
+    assert not labels[held].any()
+    assert labels[~held].any()
 
 
 @pytest.mark.parametrize("name", [SHOTS, LABELS])
