@@ -8,8 +8,3 @@ def test_a_fused_recognizer_is_compared_with_both_of_its_parts():
         ("t2i_pal+dual_coop-shots-4", "t2i_pal"),
         ("tai_dpt+dual_coop-shots-4", "dual_coop-shots-4"),
     ]
-
-
-def test_claims_and_ablations_are_compared():
-    names = ["t2i_pal", "tai_dpt", "t2i_pal-without-adapter", "pvp-without-adapter"]
-    assert pairs_of(names) == [("t2i_pal", "tai_dpt"), ("t2i_pal", "t2i_pal-without-adapter")]
