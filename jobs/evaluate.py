@@ -2,6 +2,7 @@
 
     uv run jobs/evaluate.py --out runs/table                                the default methods, 3 seeds
     uv run jobs/evaluate.py --out runs/table --methods all                  with every ablation
+    uv run jobs/evaluate.py --out runs/table --methods limited              few shots, few labels
     uv run jobs/evaluate.py --out runs/table --methods t2i_pal,zero_shot --recipe mine.yaml --split dev
     uv run jobs/evaluate.py --out runs/mine --bundle runs/offline/bundle --dataset photos --split test
 
@@ -25,7 +26,7 @@ from jobs.ray_session import RaySession
 from jobs.resources import check_resources
 from t2ipal.errors import UserError
 from t2ipal.lease import Lease
-from t2ipal.method_names import ABLATIONS, NAMES, STANDARDISED, UNTUNED, WITHOUT, parse_name
+from t2ipal.method_names import ABLATIONS, STANDARDISED, TUNED, UNTUNED, WITHOUT, Limit, parse_name
 from t2ipal.model_identity import check_models_unchanged
 from t2ipal.recipe import Recipe, load_recipe
 from t2ipal.recipe_paths import absolute
@@ -37,9 +38,17 @@ SEEDS = 3
 
 DEFAULT = [
     *(each for name in UNTUNED for each in (name, name + STANDARDISED)),
-    *(name for name in NAMES if name not in UNTUNED),
+    *TUNED,
+    "supervised",
 ]
 ALL = [*DEFAULT, *(f"{name}{WITHOUT}{part}" for name, parts in ABLATIONS.items() for part in parts)]
+# As the papers' tables: photos of each class, and per cent of all labels.
+LIMITS = [
+    *(Limit("shots", count) for count in (1, 2, 4, 8, 16)),
+    *(Limit("labels", x) for x in (10, 30, 50, 70, 90)),
+]
+FEW = ["t2i_pal", *(f"{name}{limit}" for name in ("dual_coop", "t2i_pal+dual_coop") for limit in LIMITS)]
+GROUPS = {"default": DEFAULT, "all": ALL, "limited": FEW}
 
 OF_THE_RUN = ("captions", "images", "features", "caption_features")  # what a comparison takes from it
 OF_THE_PHOTOS = ("test_features", "train_features")
@@ -128,7 +137,7 @@ def _show(metrics: dict[str, Any], out: Store) -> None:
 
 
 def _names(text: str) -> list[str]:
-    names = {"default": DEFAULT, "all": ALL}.get(text) or [name.strip() for name in text.split(",")]
+    names = [name for each in text.split(",") for name in GROUPS.get(each.strip(), [each.strip()])]
     for name in names:
         parse_name(name)
     return list(dict.fromkeys(names))
@@ -149,7 +158,8 @@ def _with_photos(recipe: Recipe, dataset: str | None, split: str | None) -> Reci
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Compare recognizers on labelled photos.",
-        epilog=f"methods: {', '.join(ALL)}",
+        epilog=f"methods: {', '.join(ALL)}, dual_coop; with few labels, for example, "
+        "dual_coop-shots-4, dual_coop-labels-10, t2i_pal+dual_coop-shots-4",
     )
     parser.add_argument("--recipe", default=str(DEFAULT_RECIPE), help="a YAML file; default: %(default)s")
     parser.add_argument("--run", help="the run whose images are learned from; default: the recipe's `run`")
@@ -157,7 +167,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--methods",
         default="default",
-        help="comma-separated, `all`, or `default`: all of them but the ablations",
+        help="comma-separated; `default`, `all` (with the ablations) and `limited` stand for many",
     )
     parser.add_argument("--seeds", type=_positive, default=SEEDS, help="of tuning; default: %(default)s")
     parser.add_argument("--bundle", help="score this finished recognizer instead of tuning any")

@@ -1,14 +1,19 @@
-"""Recognizers by name: METHOD, METHOD_standardised, METHOD-without-PART.
+"""Recognizers by name: METHOD, METHOD_standardised, METHOD-without-PART, METHOD-LIMIT, METHOD+METHOD-LIMIT.
 
 t2i_pal                       a method with the recipe's settings
 t2i_pal-without-adapter       the same without one of its parts
 zero_shot_standardised        the same with its scores standardised (t2ipal.methods.standardise)
 supervised                    T2I-PAL's image side, tuned on labelled photos: an upper bound
+dual_coop                     DualCoOp, tuned on labelled photos
+dual_coop-shots-4             the same, on 4 photos of each class
+dual_coop-labels-10           the same, on 10 % of the labels
+t2i_pal+dual_coop-shots-4     what needs no labels and what needs few, fused (t2ipal.methods.fusion)
 """
 
 import difflib
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from t2ipal.errors import UserError
@@ -16,8 +21,9 @@ from t2ipal.method_settings import MethodsSettings
 
 UNTUNED = ("zero_shot", "zero_shot_ensemble", "zero_shot_dense")
 TUNED = ("tai_dpt", "pvp", "t2i_pal", "t2i_pal_pvp")  # those that a job can tune and deploy
-NAMES = (*UNTUNED, *TUNED, "supervised")
-WITHOUT, STANDARDISED = "-without-", "_standardised"
+LIMITED = ("dual_coop",)  # those that learn from few labels
+NAMES = (*UNTUNED, *TUNED, "supervised", *LIMITED)
+WITHOUT, STANDARDISED, FUSED = "-without-", "_standardised", "+"
 
 Source = Literal["nothing", "synthetic", "labelled"]  # what a method is tuned on
 
@@ -54,30 +60,67 @@ _SECTIONS: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
+class Limit:
+    """How many labels are known: `amount` photos of each class with all their labels ("shots"), or `amount`
+    per cent of the labels of all photos ("labels").
+    """
+
+    kind: Literal["shots", "labels"]
+    amount: int
+
+    def __str__(self) -> str:
+        return f"-{self.kind}-{self.amount}"
+
+
+@dataclass(frozen=True)
 class Name:
-    """A recognizer's name, taken apart."""
+    """A recognizer's name, taken apart. Of a fused one it is the part that learns from labels, and
+    `label_free` is the other.
+    """
 
     method: str
     without: str | None = None
     standardised: bool = False
+    limit: Limit | None = None
+    label_free: "Name | None" = None
 
     @property
     def source(self) -> Source:
         """What it is tuned on."""
         if self.method in UNTUNED:
             return "nothing"
-        return "labelled" if self.method == "supervised" else "synthetic"
+        return "labelled" if self.method in ("supervised", *LIMITED) else "synthetic"
 
     @property
     def plain(self) -> str:
-        """The name of what is tuned: standardising comes after tuning."""
-        return self.method + (f"{WITHOUT}{self.without}" if self.without else "")
+        """The name of what is tuned: standardising and fusing come after tuning."""
+        without = f"{WITHOUT}{self.without}" if self.without else ""
+        return f"{self.method}{without}{self.limit or ''}"
 
 
 def parse_name(name: str) -> Name:
     """Take a name apart; UserError when there is no such recognizer."""
+    first, plus, second = name.partition(FUSED)
+    if not plus:
+        return _parse_one(name)
+    label_free, labelled = _parse_one(first), _parse_one(second)
+    for part, place, good in (
+        (first, "before", label_free.source == "synthetic" and not label_free.standardised),
+        (second, "behind", labelled.limit is not None and not labelled.standardised),
+    ):
+        if not good:
+            raise UserError(
+                f"{part!r} has no place {place} the plus of {name!r}",
+                f"before it comes a method that needs no labels ({', '.join(TUNED)}), behind it one of few, "
+                "as in t2i_pal+dual_coop-shots-4",
+            )
+    return replace(labelled, label_free=label_free)
+
+
+def _parse_one(name: str) -> Name:
     standardised = name.endswith(STANDARDISED)
-    method, ablated, without = name.removesuffix(STANDARDISED).partition(WITHOUT)
+    plain, limit = _split_limit(name.removesuffix(STANDARDISED))
+    method, ablated, without = plain.partition(WITHOUT)
     if method not in NAMES:
         near = difflib.get_close_matches(method, NAMES, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(NAMES)}"
@@ -85,7 +128,24 @@ def parse_name(name: str) -> Name:
     if ablated and without not in ABLATIONS.get(method, {}):
         parts = ", ".join(ABLATIONS.get(method, {})) or "none"
         raise UserError(f"{method} has no part {without!r} to do without", f"parts of {method}: {parts}")
-    return Name(method, without or None, standardised)
+    if limit and method not in LIMITED:
+        raise UserError(f"{method} does not learn from few labels", f"those that do: {', '.join(LIMITED)}")
+    return Name(method, without or None, standardised, limit)
+
+
+def _split_limit(name: str) -> tuple[str, Limit | None]:
+    """The name before its limit, and the limit where it has one."""
+    match = re.fullmatch(r"(.*)-(shots|labels)-([1-9]\d*)", name)
+    if match is None:
+        return name, None
+    kind: Literal["shots", "labels"] = "shots" if match[2] == "shots" else "labels"
+    limit = Limit(kind, int(match[3]))
+    if limit.kind == "labels" and limit.amount > 99:
+        raise UserError(
+            f"{name!r} asks for {limit.amount} % of the labels",
+            f"ask for 1 to 99, or for all by {match[1]!r}",
+        )
+    return match[1], limit
 
 
 def settings_of(name: Name, settings: MethodsSettings) -> MethodsSettings:

@@ -130,6 +130,31 @@ class T2IPALPVPSettings(Section):
     judge: Literal["pvp", "t2i_pal"] = "pvp"  # t2i_pal, to see what PVP is worth: nothing of PVP is used
 
 
+class DualCoOpSettings(Section):
+    """Positive and negative prompts, learned from labelled photos (DualCoOp, arXiv 2206.09541)."""
+
+    context: Positive = 16
+    class_specific: bool = True  # off: all classes share the two contexts; the authors' advice for few labels
+    scale: Above0 = 50.0  # of cosine similarities in logits
+    k: NotBelow0 = 20.0  # sharpness of the heatmap, about e^3
+    gamma_negative: NotBelow0 = 2.0  # of the asymmetric loss
+    gamma_positive: NotBelow0 = 1.0
+    clip: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    loss_weight: Above0 = 1.0  # with sgd more may be good where few labels are known
+    prompt_lr: Above0 = 0.002
+    schedule: Schedule = Schedule(epochs=50, batch=64)
+
+
+class FusionSettings(Section):
+    """How a label-free recognizer and one of few labels answer together (TaI-DPT, arXiv 2211.12739)."""
+
+    few_shot: Fraction = 0.6  # share of the one that learned from labels
+    partial: Fraction = 0.9
+    # Where the least and the highest score of each come from that become 0 and 1: the images that it was
+    # tuned on, or all that are scored together, as the paper has it, which no single image can be.
+    range: Literal["tuned", "scored"] = "tuned"
+
+
 class MethodsSettings(Section):
     """The settings of every method, by its name."""
 
@@ -138,3 +163,5 @@ class MethodsSettings(Section):
     pvp: PVPSettings = PVPSettings()
     t2i_pal: T2IPALSettings = T2IPALSettings()
     t2i_pal_pvp: T2IPALPVPSettings = T2IPALPVPSettings()
+    dual_coop: DualCoOpSettings = DualCoOpSettings()
+    fusion: FusionSettings = FusionSettings()

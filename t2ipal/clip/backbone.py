@@ -120,7 +120,9 @@ class Backbone:
         return self._text.class_tokens(names, length)
 
     def prompts(self, context: Tensor, classes: ClassTokens) -> Tensor:
-        """Features [C, D] of every class behind the context [n, W]; gradients reach the context."""
+        """Features [C, D] of every class behind the context [n, W], or each behind its own of [C, n, W];
+        gradients reach the context.
+        """
         return self._text.prompts(context, classes)
 
 

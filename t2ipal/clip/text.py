@@ -97,12 +97,14 @@ class TextTower:
         return ClassTokens(ids[:, : self._needed(ids)], start, length)
 
     def prompts(self, context: Tensor, classes: ClassTokens) -> Tensor:
-        """Features [C, D] of every class behind the shared `context` [n, W]; gradients reach the context."""
+        """Features [C, D] of every class behind the `context` [n, W] that all share, or behind its own of
+        [C, n, W]; gradients reach the context.
+        """
         embedded = self._tower.token_embedding(classes.ids)
         # A method's parameters start on the CPU, wherever the backbone is.
-        shared = context.to(embedded).expand(len(embedded), -1, -1)
+        before = context.to(embedded).expand(len(embedded), -1, -1)
         after = embedded[:, classes.start + classes.length :]
-        return self._encode(torch.cat([embedded[:, : classes.start], shared, after], dim=1), classes.ids)[0]
+        return self._encode(torch.cat([embedded[:, : classes.start], before, after], dim=1), classes.ids)[0]
 
     @property
     def _device(self) -> torch.device:

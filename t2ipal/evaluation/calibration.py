@@ -30,17 +30,19 @@ class Calibration:
     intercept: NDArray[np.float64]  # [C]
 
     @classmethod
-    def fit(cls, scores: Scores, labels: Labels) -> Self:
-        """Fit each class to `scores` and `labels` [N, C] of images that no parameter was tuned on.
+    def fit(cls, scores: Scores, labels: Labels, known: Labels | None = None) -> Self:
+        """Fit each class to `scores` and `labels` [N, C] of images that no parameter was tuned on; of the
+        labels to those that are `known` [N, C], or to all.
 
         A class with fewer than 10 images that hold it, or that do not, gets the line fitted to all classes
         together. Platt's targets keep every slope finite, also where a threshold parts the labels.
         """
-        shared = _fit(scores.ravel(), labels.ravel())
-        held = labels.sum(axis=0)
-        enough = (held >= FEWEST) & (len(labels) - held >= FEWEST)
+        known = np.ones_like(labels) if known is None else known
+        shared = _fit(scores[known], labels[known])
+        held, free = (labels & known).sum(axis=0), (~labels & known).sum(axis=0)
         lines = [
-            _fit(scores[:, c], labels[:, c]) if alone else shared for c, alone in enumerate(enough.tolist())
+            _fit(scores[known[:, c], c], labels[known[:, c], c]) if alone else shared
+            for c, alone in enumerate(((held >= FEWEST) & (free >= FEWEST)).tolist())
         ]
         slope, intercept = np.array(lines).T
         return cls(slope, intercept)

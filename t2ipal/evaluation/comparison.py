@@ -9,7 +9,7 @@ from t2ipal.clip.feature_tables import read_labels
 from t2ipal.evaluation.bootstrap import RESAMPLES, ResampledMap, resampled_map
 from t2ipal.evaluation.metrics import Labels
 from t2ipal.evaluation.report import differences, summarise
-from t2ipal.method_names import WITHOUT
+from t2ipal.method_names import FUSED, WITHOUT
 from t2ipal.shards import Shards
 
 # What the papers claim, and what a combination of both has to show.
@@ -41,12 +41,14 @@ def compare(
 
 
 def pairs_of(names: Sequence[str]) -> list[tuple[str, str]]:
-    """The pairs (ours, theirs) whose difference is of interest: the claims, and each method with its
-    ablations.
+    """The pairs (ours, theirs) whose difference is of interest: the claims, each method with its ablations,
+    and each fused one with both of its parts.
     """
-    claims = [pair for pair in CLAIMS if set(pair) <= set(names)]
-    ablations = [(name.partition(WITHOUT)[0], name) for name in names if WITHOUT in name]
-    return [*claims, *(pair for pair in ablations if pair[0] in names)]
+    ablations = [
+        (name.partition(WITHOUT)[0], name) for name in names if WITHOUT in name and FUSED not in name
+    ]
+    fused = [(name, part) for name in names if FUSED in name for part in reversed(name.split(FUSED))]
+    return [pair for pair in (*CLAIMS, *ablations, *fused) if set(pair) <= set(names)]
 
 
 def _labels(test: Shards, classes: int) -> Labels:

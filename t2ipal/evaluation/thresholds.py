@@ -1,4 +1,6 @@
-"""Thresholds from synthetic images: nobody annotated a real one. Shapes: N images, C classes."""
+"""Thresholds from synthetic images, or from the labels that a recognizer learned from. Shapes: N images, C
+classes.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,17 @@ def best_f1_thresholds(scores: Scores, labels: Labels) -> NDArray[np.float64]:
     middle = np.where(below == last, np.nextafter(ranked[last, columns], -np.inf), middle)
     result: NDArray[np.float64] = np.where(labels.any(axis=0), middle, ranked[0])
     return result
+
+
+def known_f1_thresholds(scores: Scores, labels: Labels, known: Labels) -> NDArray[np.float64]:
+    """The same for each class [C] on the images whose label is `known` [N, C]. A class of which no label is
+    known gets its highest score.
+    """
+    thresholds = []
+    for c in range(scores.shape[1]):
+        rows = known[:, c] if known[:, c].any() else np.ones(len(scores), dtype=np.bool_)
+        thresholds.append(best_f1_thresholds(scores[rows, c, None], (labels & known)[rows, c, None])[0])
+    return np.array(thresholds)
 
 
 def above(scores: Scores, thresholds: NDArray[np.float64]) -> list[list[int]]:

@@ -3,15 +3,18 @@
 Shapes: C classes, n context tokens, W width of a token embedding, D embedding width.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from typing import Generic, NamedTuple, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from t2ipal.clip import Backbone
 
-CONTEXT_STD = 0.02  # of the first context, as TaI-DPT
+CONTEXT_STD = 0.02  # of the first context, as CoOp's and all that came of it
+
+Features = TypeVar("Features")  # what some kind of prompts stands for
 
 
 class ClassFeatures(NamedTuple):
@@ -21,33 +24,30 @@ class ClassFeatures(NamedTuple):
     local: Tensor  # [C, D]
 
 
-class Prompts(nn.Module):
-    """Two contexts of n tokens, shared by all classes, with the class name behind them (TaI-DPT, arXiv
-    2211.12739, authors' code).
+class ContrastedFeatures(NamedTuple):
+    """Features of what speaks for each class and of what speaks against it, L2-normalised."""
 
-    In training they are encoded at every call, in evaluation once.
+    positive: Tensor  # [C, D]
+    negative: Tensor  # [C, D]
+
+
+class LearnedPrompts(nn.Module, ABC, Generic[Features]):
+    """Contexts of n tokens with the class name behind them. In training they are encoded at every call, in
+    evaluation once.
     """
 
-    def __init__(
-        self, backbone: Backbone, classes: Sequence[str], context: int, generator: torch.Generator
-    ) -> None:
+    def __init__(self, backbone: Backbone, classes: Sequence[str], context: int) -> None:
         super().__init__()
         self._backbone = backbone
         self._tokens = backbone.class_tokens(classes, context)
-        self._known: ClassFeatures | None = None
-        shape = (context, backbone.width)
-        self.global_context = nn.Parameter(torch.randn(shape, generator=generator) * CONTEXT_STD)
-        self.local_context = nn.Parameter(torch.randn(shape, generator=generator) * CONTEXT_STD)
+        self._known: Features | None = None
 
-    def forward(self) -> ClassFeatures:
-        """Features of the classes; gradients reach both contexts in training mode."""
+    def forward(self) -> Features:
+        """Features of the classes; gradients reach the contexts in training mode."""
         if self._known is not None:
             return self._known
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.training):
-            features = ClassFeatures(
-                self._backbone.prompts(self.global_context, self._tokens),
-                self._backbone.prompts(self.local_context, self._tokens),
-            )
+            features = self._encode()
         if not self.training:
             self._known = features
         return features
@@ -57,6 +57,55 @@ class Prompts(nn.Module):
         self._known = None
         super().train(mode)
         return self
+
+    @abstractmethod
+    def _encode(self) -> Features:
+        """The features of the contexts as they are now."""
+
+
+class Prompts(LearnedPrompts[ClassFeatures]):
+    """Two contexts, for whole images and for patches, that all classes share (TaI-DPT, arXiv 2211.12739,
+    authors' code).
+    """
+
+    def __init__(
+        self, backbone: Backbone, classes: Sequence[str], context: int, generator: torch.Generator
+    ) -> None:
+        super().__init__(backbone, classes, context)
+        shape = (context, backbone.width)
+        self.global_context = nn.Parameter(torch.randn(shape, generator=generator) * CONTEXT_STD)
+        self.local_context = nn.Parameter(torch.randn(shape, generator=generator) * CONTEXT_STD)
+
+    def _encode(self) -> ClassFeatures:
+        return ClassFeatures(
+            self._backbone.prompts(self.global_context, self._tokens),
+            self._backbone.prompts(self.local_context, self._tokens),
+        )
+
+
+class ContrastedPrompts(LearnedPrompts[ContrastedFeatures]):
+    """Two contexts for every class, or two that all share: one says that it is there, one that it is not
+    (DualCoOp, arXiv 2206.09541).
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        classes: Sequence[str],
+        context: int,
+        class_specific: bool,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__(backbone, classes, context)
+        shape = (*([len(classes)] if class_specific else []), context, backbone.width)
+        self.positive_context = nn.Parameter(torch.randn(shape, generator=generator) * CONTEXT_STD)
+        self.negative_context = nn.Parameter(torch.randn(shape, generator=generator) * CONTEXT_STD)
+
+    def _encode(self) -> ContrastedFeatures:
+        return ContrastedFeatures(
+            self._backbone.prompts(self.positive_context, self._tokens),
+            self._backbone.prompts(self.negative_context, self._tokens),
+        )
 
 
 class Sentences(nn.Module):

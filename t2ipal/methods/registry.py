@@ -6,6 +6,7 @@ from t2ipal.clip import Backbone
 from t2ipal.method_names import parse_name, settings_of
 from t2ipal.method_settings import MethodsSettings
 from t2ipal.methods.base import Method
+from t2ipal.methods.dual_coop import DualCoOp
 from t2ipal.methods.pvp import PVP
 from t2ipal.methods.t2i_pal import T2IPal
 from t2ipal.methods.t2i_pal_pvp import T2IPalPVP
@@ -22,7 +23,7 @@ def build_method(
     exported: bool = False,
 ) -> Method:
     """A method with its tuned parameters in their first state; `exported`: ready for those of
-    `Method.export`.
+    `Method.export`. A fused one is put together from two of them: `t2ipal.methods.fusion`.
     """
     parsed = parse_name(name)
     settings = settings_of(parsed, methods)
@@ -33,6 +34,8 @@ def build_method(
             return TaIDPT(backbone, classes, settings.tai_dpt, seed)
         case "pvp":
             return PVP(backbone, classes, settings.pvp, seed, exported)
+        case "dual_coop":
+            return DualCoOp(backbone, classes, settings.dual_coop, seed)
         case "t2i_pal_pvp":
             return T2IPalPVP(backbone, classes, settings, seed, exported)
         case _:

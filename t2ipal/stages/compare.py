@@ -4,7 +4,8 @@
     <out>/trials/<method>/seed-<n>/      as the stage tune leaves them (t2ipal.tuning.trial)
     <out>/predictions/<method>-seed-<n>  a row per test image; the manifest has the figures
 
-What is there and was made from the same settings and features is passed over.
+What is there and was made from the same settings and features is passed over. A fused recognizer has no trial
+of its own: it is scored when those of its two parts are done.
 """
 
 import time
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from t2ipal.method_names import parse_name
+from t2ipal.method_names import Name, parse_name
 from t2ipal.recipe import Recipe
 from t2ipal.stages import features
 from t2ipal.stages.report import StageReport
@@ -23,6 +24,9 @@ from t2ipal.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from t2ipal.bundle import Recognizer
+    from t2ipal.clip import Backbone
+    from t2ipal.methods import Method
+    from t2ipal.methods.fusion import Range
 
 STAGE = "compare"
 TABLE = "predictions"
@@ -32,10 +36,13 @@ MAX_RETRIES = 3  # of a trial whose worker or node dies; it goes on from its las
 
 @dataclass(frozen=True)
 class Entry:
-    """One recognizer with one seed: the trial that tunes it, and the name that its figures go by."""
+    """One recognizer with one seed: the trial that tunes it, and the name that its figures go by. A fused one
+    has the trial of the part that learns from labels, and that of its label-free part.
+    """
 
     name: str
     trial: Trial
+    label_free: Trial | None = None
 
     @property
     def shard(self) -> str:
@@ -45,21 +52,32 @@ class Entry:
     def source(self) -> str:
         """What identifies the settings and the data of its figures."""
         test = self.trial.store.shards(features.TEST)
-        return short_digest(str(self.trial.origin()), test.digest(test.done()) or "", self.name)
+        made_from = [str(self.trial.origin()), test.digest(test.done()) or "", self.name]
+        if self.label_free is not None:
+            fusion = self.trial.recipe.methods.fusion
+            made_from += [str(self.label_free.origin()), fusion.model_dump_json()]
+        return short_digest(*made_from)
 
     def is_done(self) -> bool:
         """Say whether its predictions are those of the settings and the features as they are now."""
         manifest = self.trial.store.shards(TABLE).done().get(self.shard)
         return manifest is not None and manifest.extra.get("source") == self.source()
 
+    def trials(self) -> list[Trial]:
+        """All that it needs, the label-free one first."""
+        return [self.trial] if self.label_free is None else [self.label_free, self.trial]
+
 
 def entries(recipe: Recipe, run: Store, out: Store, names: Sequence[str], seeds: int) -> list[Entry]:
     """Return every recognizer with every seed. What is not tuned does the same with any, and gets one."""
+
+    def trial(name: Name, seed: int) -> Trial:
+        return Trial(recipe, run, name.plain, seed, out, f"trials/{name.plain}/seed-{seed}")
+
     return [
-        Entry(name, Trial(recipe, run, plain, seed, out, f"trials/{plain}/seed-{seed}"))
-        for name in names
-        for plain in [parse_name(name).plain]
-        for seed in range(seeds if parse_name(name).source != "nothing" else 1)
+        Entry(name, trial(parsed, seed), trial(parsed.label_free, seed) if parsed.label_free else None)
+        for name, parsed in ((name, parse_name(name)) for name in names)
+        for seed in range(seeds if parsed.source != "nothing" else 1)
     ]
 
 
@@ -73,14 +91,25 @@ def complete(plan: Sequence[Entry]) -> Iterator[StageReport]:
     """Tune and score what is missing; yield a report for each recognizer as it is done. Needs an initialised
     Ray and finished features.
     """
-    import ray
-
     missing = [entry for entry in plan if not entry.is_done()]
+    fused = [entry for entry in missing if entry.label_free is not None]
+    single = {entry.shard: entry for entry in missing if entry.label_free is None}
+    for part in (Entry(trial.method, trial) for entry in fused for trial in entry.trials()):
+        if not part.trial.is_done():
+            single.setdefault(part.shard, part)
     # One task for each trial: names that differ only in what comes after tuning share its parameters.
     by_trial: dict[str, list[Entry]] = {}
-    for entry in missing:
+    for entry in single.values():
         by_trial.setdefault(entry.trial.folder, []).append(entry)
-    waiting = [_task(group[0].trial.recipe).remote(group) for group in by_trial.values()]
+    yield from _run(list(by_trial.values()))
+    yield from _run([[entry] for entry in fused])
+
+
+def _run(groups: Sequence[Sequence[Entry]]) -> Iterator[StageReport]:
+    """Complete groups of entries, each in a task of its own."""
+    import ray
+
+    waiting = [_task(group[0].trial.recipe).remote(group) for group in groups]
     try:
         while waiting:
             (ready,), waiting = ray.wait(waiting)
@@ -123,25 +152,26 @@ def of_recognizer(recognizer: "Recognizer", recipe: Recipe, out: Store) -> dict[
 
 
 def complete_here(group: Sequence[Entry]) -> list[StageReport]:
-    """Tune one trial, in this process, and score the recognizers that are made of it."""
+    """Tune what a group of entries is made of, in this process, and score them."""
     from t2ipal.clip import load_backbone
     from t2ipal.tuning.session import run_tuning
 
-    start, trial = time.monotonic(), group[0].trial
-    tuned = parse_name(trial.method).source != "nothing"
-    if tuned and not trial.is_done():
-        run_tuning(trial, on_epoch=lambda entry: None)
-    backbone = load_backbone(trial.recipe.backbone)
-    return [_score(entry, backbone, tuned, start) for entry in group]
+    start = time.monotonic()
+    for trial in {trial.folder: trial for entry in group for trial in entry.trials()}.values():
+        if _is_tuned(trial) and not trial.is_done():
+            run_tuning(trial, on_epoch=lambda entry: None)
+    backbone = load_backbone(group[0].trial.recipe.backbone)
+    return [_score(entry, backbone, start) for entry in group]
 
 
-def _score(entry: Entry, backbone: Any, tuned: bool, start: float) -> StageReport:
+def _score(entry: Entry, backbone: "Backbone", start: float) -> StageReport:
     from t2ipal.evaluation.fitted import fit
     from t2ipal.evaluation.outcome import assess
 
     trial, recipe = entry.trial, entry.trial.recipe
-    method = trial.load(backbone) if tuned else trial.build(backbone).eval()
-    fitted = fit(recipe, trial.source, method, trial.table, parse_name(entry.name).standardised)
+    method = _load(trial, backbone) if entry.label_free is None else _fuse(entry, backbone)
+    standardise = parse_name(entry.name).standardised
+    fitted = fit(recipe, trial.source, method, trial.table, standardise, trial.known)
     classes = Vocabulary.load(recipe.vocabulary).names
     test = trial.store.shards(features.TEST)
     outcome = assess(method, fitted, len(classes), test, list(test.done()))
@@ -157,3 +187,32 @@ def _score(entry: Entry, backbone: Any, tuned: bool, start: float) -> StageRepor
         seconds=time.monotonic() - start,
         notes={"mAP": figures["mAP"]},
     )
+
+
+def _is_tuned(trial: Trial) -> bool:
+    return parse_name(trial.method).source != "nothing"
+
+
+def _load(trial: Trial, backbone: "Backbone") -> "Method":
+    return trial.load(backbone) if _is_tuned(trial) else trial.build(backbone).eval()
+
+
+def _fuse(entry: Entry, backbone: "Backbone") -> "Method":
+    """Both parts as one recognizer, by the recipe's shares."""
+    from t2ipal.methods.fusion import Fusion
+
+    settings, limit = entry.trial.recipe.methods.fusion, parse_name(entry.name).limit
+    label_free, labelled = ((trial.load(backbone), trial) for trial in entry.trials())
+    share = settings.few_shot if limit and limit.kind == "shots" else settings.partial
+    return Fusion(label_free[0], labelled[0], (_range(*label_free), _range(*labelled)), share)
+
+
+def _range(method: "Method", trial: Trial) -> "Range":
+    """The range of its scores that becomes 0 to 1."""
+    from t2ipal.evaluation.scoring import score_table
+    from t2ipal.methods.fusion import Range
+
+    if trial.recipe.methods.fusion.range == "tuned":
+        return Range(*trial.store.read_json(trial.result)["range"])
+    test, classes = trial.store.shards(features.TEST), len(Vocabulary.load(trial.recipe.vocabulary))
+    return Range.of(score_table(method, classes, test, list(test.done())).scores)

@@ -14,15 +14,22 @@ from t2ipal.methods.zero_shot import ensemble
 from t2ipal.recipe import Recipe
 from t2ipal.store import Store
 from t2ipal.tuning.data import CaptionSet, ImageSet, TuningSet
+from t2ipal.tuning.limited import Known
 from t2ipal.tuning.source import CAPTIONS, LABELLED, is_held_out, source_shards
 from t2ipal.vocabulary import Vocabulary
 
 
 def load_tuning_set(
-    recipe: Recipe, run: Store, table: str, backbone: Backbone, with_templates: bool
+    recipe: Recipe,
+    run: Store,
+    table: str,
+    backbone: Backbone,
+    with_templates: bool,
+    known: Known | None = None,
 ) -> TuningSet:
     """Read what is not held out of a table of images, in the order of its shards; of synthetic ones the
-    captions too, with template sentences for each class if asked for.
+    captions too, with template sentences for each class if asked for. Of photos only the labels that `known`
+    says, and the photos of which there are any; without it all.
     """
     rows = _read(recipe, run, table)
     keys = image_keys(rows["image_id"].to_pylist(), table)
@@ -34,7 +41,7 @@ def load_tuning_set(
         )
     images = _images(rows.take(kept), recipe)
     if table == LABELLED:
-        return TuningSet(ImageSet(*images), None)
+        return TuningSet(_labelled(*images, [keys[i] for i in kept], known), None)
     captions = _read(recipe, run, CAPTIONS)
     place, learned = _captions(captions, recipe, backbone, with_templates)
     return TuningSet(ImageSet(*images, torch.tensor([place[keys[i]] for i in kept])), learned)
@@ -61,6 +68,20 @@ def _read(recipe: Recipe, run: Store, table: str) -> pa.Table:
 
 def _images(rows: pa.Table, recipe: Recipe) -> tuple[Images, Tensor]:
     return Images(*read_images(rows)), read_labels(rows, len(Vocabulary.load(recipe.vocabulary)))
+
+
+def _labelled(features: Images, labels: Tensor, ids: Sequence[str], known: Known | None) -> ImageSet:
+    if known is None:
+        return ImageSet(features, labels)
+    told = torch.from_numpy(known(labels.numpy(), ids))
+    some = told.any(dim=1)
+    if not some.any():
+        raise UserError(
+            f"of none of the {len(labels)} labelled photos a label is known",
+            "ask for more labels, or give more photos in evaluate.train_split",
+        )
+    # What is not known is not there for anybody who forgets to ask.
+    return ImageSet(Images(*(table[some] for table in features)), (labels & told)[some], known=told[some])
 
 
 def _captions(

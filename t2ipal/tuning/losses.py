@@ -1,10 +1,13 @@
-"""Ranking losses on scores.
+"""Losses on scores.
 
 Shapes: B rows, C classes; `labels` is a bool table [B, C].
 """
 
+import torch
 from torch import Tensor
 from torch.nn import functional
+
+EPSILON = 1e-8  # the least probability of which a logarithm is taken
 
 
 def ranking_loss(scores: Tensor, labels: Tensor, margin: float = 1.0, known: Tensor | None = None) -> Tensor:
@@ -34,6 +37,28 @@ def class_ranking_loss(
     count = pairs.sum(dim=(1, 2))
     per_class = (gaps * pairs).sum(dim=(1, 2)) / count.clamp(min=1)
     return per_class.sum() / (count > 0).sum().clamp(min=1)
+
+
+def asymmetric_loss(
+    logits: Tensor,
+    labels: Tensor,
+    known: Tensor | None = None,
+    gamma_negative: float = 2.0,
+    gamma_positive: float = 1.0,
+    clip: float = 0.05,
+) -> Tensor:
+    """Per row [B], over its classes: the sum of -(1 - p)^gamma+ log p where a class is there, and of
+    -q^gamma- log(1 - q) where it is not, with p = sigmoid(logit) and q = max(p - clip, 0).
+
+    Asymmetric loss (ASL, arXiv 2009.14119, eq. 4, 5 and 7); the powers are constants in the gradient, as in
+    the authors' code. A pair that `known` [B, C] has as False costs nothing.
+    """
+    shifted = (logits.sigmoid() - clip).clamp(min=0)
+    there = (1 - logits.sigmoid()).detach() ** gamma_positive * functional.logsigmoid(logits)
+    # 1 - q underflows to 0 only without clipping, for a logit above 16.
+    absent = shifted.detach() ** gamma_negative * torch.log((1 - shifted).clamp(min=EPSILON))
+    losses = -torch.where(labels, there, absent)
+    return (losses if known is None else losses * known).sum(dim=1)
 
 
 def _parted(labels: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor]:

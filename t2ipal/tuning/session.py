@@ -29,7 +29,7 @@ def run_tuning(trial: Trial, on_epoch: Callable[[dict[str, Any]], None]) -> None
     method = trial.build(backbone)
     made_from = trial.origin()
     with_templates = any(phase.templates for phase in method.phases())
-    data = load_tuning_set(recipe, trial.source, trial.table, backbone, with_templates)
+    data = load_tuning_set(recipe, trial.source, trial.table, backbone, with_templates, trial.known)
 
     def save_epoch(checkpoint: Checkpoint) -> None:
         if accelerator.is_main_process:
@@ -64,7 +64,7 @@ def _last_checkpoint(trial: Trial, made_from: Origin) -> Checkpoint | None:
 
 def _write_result(trial: Trial, method: Method, result: dict[str, Any]) -> None:
     method.eval()
-    fitted = fit(trial.recipe, trial.source, method, trial.table)
+    fitted = fit(trial.recipe, trial.source, method, trial.table, known=trial.known)
     parameters = save(method.export())
     trial.store.write_bytes(trial.tuned, parameters)
     trial.store.write_json(trial.result, result | fitted.to_json() | {"parameters": short_digest(parameters)})

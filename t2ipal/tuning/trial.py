@@ -3,12 +3,14 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from t2ipal.method_names import parse_name, relevant_settings
 from t2ipal.recipe import Recipe
 from t2ipal.run_files import TUNE
 from t2ipal.store import Store
+from t2ipal.tuning.limited import Known, known_labels
 from t2ipal.tuning.source import LABELLED, SYNTHETIC, source_digest
 from t2ipal.vocabulary import Vocabulary
 
@@ -70,6 +72,12 @@ class Trial:
     def source(self) -> Store:
         """Where that table is."""
         return self.store if self.table == LABELLED else self.run
+
+    @property
+    def known(self) -> Known | None:
+        """Which of the photos' labels it may know; None: all."""
+        limit = parse_name(self.method).limit
+        return None if limit is None else partial(known_labels, limit=limit, seed=self.seed)
 
     def origin(self) -> Origin:
         """What identifies the settings and the data; checkpoints and the result carry it.

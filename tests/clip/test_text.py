@@ -57,6 +57,14 @@ def test_a_context_of_word_embeddings_is_the_plain_sentence(backbone):
     torch.testing.assert_close(prompts, expected, atol=1e-5, rtol=0)
 
 
+def test_every_class_may_have_a_context_of_its_own(backbone):
+    openings = ["a picture of a", "photo of the red", "the blue and red"]
+    contexts = torch.stack([context_of(backbone, words) for words in openings])
+    prompts = backbone.prompts(contexts, backbone.class_tokens(NAMES, 4))
+    expected = encode(backbone, [f"{words} {name}" for words, name in zip(openings, NAMES, strict=True)])
+    torch.testing.assert_close(prompts, expected, atol=1e-5, rtol=0)
+
+
 def test_gradients_reach_the_context_and_nothing_else(backbone):
     context = torch.randn(4, backbone.width, requires_grad=True)
     backbone.prompts(context, backbone.class_tokens(NAMES, 4)).square()[:, 0].sum().backward()

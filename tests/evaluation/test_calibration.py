@@ -79,3 +79,14 @@ def test_the_calibration_error_worked_by_hand():
     true = np.array([[False, True], [True, False], [True, True]])
     expected = (2 * 0.47 + 0.2 + 0.9 + 0.05) / 6
     assert expected_calibration_error(stated, true) == pytest.approx(expected)
+
+
+def test_only_known_labels_count():
+    scores, labels = simulated([8.0, 2.0, 8.0], [-25.0, -6.5, -25.0], 600)
+    labels[:, 2] = False  # a class that gets the line of all together
+    known = np.random.default_rng(2).random(labels.shape) < 0.7
+    found = Calibration.fit(scores, labels, known)
+    again = Calibration.fit(scores, labels ^ ~known, known)
+    np.testing.assert_array_equal(found.slope, again.slope)
+    alone = Calibration.fit(scores[known[:, :1].ravel()], labels[known[:, :1].ravel()])
+    np.testing.assert_allclose(found.slope[0], alone.slope[0])

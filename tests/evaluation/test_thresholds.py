@@ -1,6 +1,6 @@
 import numpy as np
 
-from t2ipal.evaluation.thresholds import above, best_f1_thresholds
+from t2ipal.evaluation.thresholds import above, best_f1_thresholds, known_f1_thresholds
 
 
 def f1(scores, labels, threshold):
@@ -36,3 +36,15 @@ def test_a_class_that_no_image_holds_asks_for_more_than_any_of_them():
 
 def test_above_gives_class_indices():
     assert above(np.array([[1.0, 5.0], [0.0, 0.0]]), np.array([0.5, 4.0])) == [[0, 1], []]
+
+
+def test_only_known_labels_count():
+    scores = np.array([[4, 1], [3, 2], [3, 9], [3, 3], [2, 0], [1, 5]], dtype=np.float32)
+    labels = np.array([[1, 0], [0, 1], [0, 0], [0, 1], [1, 0], [0, 1]], dtype=bool)
+    known = np.array([[1, 0], [0, 0], [0, 0], [0, 0], [1, 0], [1, 0]], dtype=bool)
+    # Of class 0 the three images in the middle, which would be mistakes, are not seen; of class 1 nothing is.
+    assert known_f1_thresholds(scores, labels, known).tolist() == [1.5, 9.0]
+    everything = np.ones_like(known)
+    np.testing.assert_array_equal(
+        known_f1_thresholds(scores, labels, everything), best_f1_thresholds(scores, labels)
+    )

@@ -1,8 +1,9 @@
 import math
 
+import pytest
 import torch
 
-from t2ipal.tuning.losses import class_ranking_loss, ranking_loss
+from t2ipal.tuning.losses import asymmetric_loss, class_ranking_loss, ranking_loss
 
 SCORES = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor(
@@ -47,3 +48,42 @@ def test_rows_and_batches_without_pairs_cost_nothing():
     nothing = torch.zeros(6, 4, dtype=torch.bool)
     assert ranking_loss(SCORES, nothing).tolist() == [0.0] * 6
     assert class_ranking_loss(SCORES, nothing) == 0
+
+
+def plain_asymmetric(logit, there, gamma_negative, gamma_positive, clip):
+    p = 1 / (1 + math.exp(-logit))
+    q = max(p - clip, 0.0)
+    return -((1 - p) ** gamma_positive) * math.log(p) if there else -(q**gamma_negative) * math.log(1 - q)
+
+
+@pytest.mark.parametrize("numbers", [(2.0, 1.0, 0.05), (4.0, 0.0, 0.2), (0.0, 3.0, 0.0)])
+def test_asymmetric_loss_against_loops(numbers):
+    known = torch.rand(SCORES.shape, generator=torch.Generator().manual_seed(1)) < 0.6
+    for told in (None, known):
+        found = asymmetric_loss(3 * SCORES, LABELS, told, *numbers)
+        for b, loss in enumerate(found):
+            expected = sum(
+                plain_asymmetric(3 * float(SCORES[b, c]), LABELS[b, c], *numbers)
+                for c in range(4)
+                if told is None or told[b, c]
+            )
+            assert math.isclose(loss, expected, abs_tol=1e-5)
+
+
+def test_the_powers_of_the_asymmetric_loss_are_constants_in_the_gradient():
+    logits = SCORES.clone().requires_grad_()
+    asymmetric_loss(logits, LABELS, None, 2.0, 1.0, 0.05).sum().backward()
+    p = SCORES.double().sigmoid()
+    q = (p - 0.05).clamp(min=0)
+    absent = torch.where(q > 0, q**2 / (1 - q) * p * (1 - p), 0.0)
+    torch.testing.assert_close(logits.grad.double(), torch.where(LABELS, -((1 - p) ** 2), absent))
+
+
+def test_an_easy_negative_costs_nothing_and_sure_answers_stay_finite():
+    logits = torch.tensor([[-3.0, -40.0, 40.0]], requires_grad=True)  # sigmoid(-3) is 0.047, below the clip
+    nothing = torch.zeros(1, 3, dtype=torch.bool)
+    assert asymmetric_loss(logits[:, :2], nothing[:, :2]) == 0
+    loss = asymmetric_loss(logits, nothing, clip=0.0) + asymmetric_loss(-logits, ~nothing, clip=0.0)
+    loss.sum().backward()
+    assert loss.isfinite().all()
+    assert logits.grad.isfinite().all()
