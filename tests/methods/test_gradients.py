@@ -65,6 +65,7 @@ def test_gradients_reach_exactly_what_may_learn(name):
     assert len(phases) == len(LEARNS[name])
     for phase, learns in zip(phases, LEARNS[name], strict=True):
         make_optimizer(method, phase)
+        assert {each for each, p in method.named_parameters() if p.requires_grad} == learns
         seen = images() if phase.rows == "images" else None
         terms = method(batch(seen, captions()), phase.name)
         parts = [*terms.ranked.values(), *terms.rows.values(), *terms.whole.values()]

@@ -167,6 +167,8 @@ class Shown:
 @pytest.mark.parametrize("adapter", [None, "bottleneck"])
 def test_prototypes_start_at_the_mean_of_their_images(adapter):
     tuned, seen = method(adapter=adapter), arrays(images())
+    if adapter:
+        weights(tuned.adapter)
     _, local = text_features(tuned)
     np.testing.assert_allclose(array(tuned.prototypes), local, atol=1e-6)
     tuned.begin(tuned.phases()[0], Shown())
