@@ -65,7 +65,7 @@ def with_settings(recipe, section, **changes):
 
 
 def test_what_is_not_tuned_gets_one_seed(compared):
-    recipe, run, out, plan, _ = compared
+    *_, plan, _ = compared
     assert [entry.shard for entry in plan] == [
         "zero_shot-seed-0",
         "zero_shot_standardised-seed-0",

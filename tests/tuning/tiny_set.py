@@ -26,7 +26,7 @@ def tiny_settings(epochs: int = 4, optimizer: str = "adamw", **sections: dict[st
             **prompts,
             "adapter_lr": 0.01,
             "templates": 1,
-            # Pixels cost a pass through the image encoder at every step; tests that are about them ask for them.
+            # Pixels cost a pass through the image encoder at every step: only where a test is about them.
             "pretrain": {
                 "space": "features",
                 "lr": 0.05,
