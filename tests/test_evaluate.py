@@ -6,13 +6,14 @@ import yaml
 from jobs import evaluate
 from jobs.evaluate import ALL, DEFAULT, _names, _parse, _with_photos
 from t2ipal.errors import UserError
-from t2ipal.method_names import ABLATIONS, NAMES, UNTUNED, WITHOUT, parse_name
+from t2ipal.method_names import ABLATIONS, LIMITED, NAMES, UNTUNED, WITHOUT, parse_name
 from tests.recipes import tiny_recipe
 
 
 def test_the_default_is_every_method_and_all_is_every_ablation_too():
     assert _names("default") == DEFAULT
-    assert set(DEFAULT) == {*NAMES, *(f"{name}_standardised" for name in UNTUNED)}
+    unlimited = set(NAMES) - set(LIMITED)
+    assert set(DEFAULT) == {*unlimited, *(f"{name}_standardised" for name in UNTUNED)}
     assert _names("all") == ALL
     ablations = [f"{name}{WITHOUT}{part}" for name, parts in ABLATIONS.items() for part in parts]
     assert [*DEFAULT, *ablations] == ALL

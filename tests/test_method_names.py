@@ -52,7 +52,7 @@ def test_what_each_is_tuned_on():
     sources = {name: parse_name(name).source for name in NAMES}
     assert {name for name, source in sources.items() if source == "nothing"} == set(UNTUNED)
     assert {name for name, source in sources.items() if source == "synthetic"} == set(TUNED)
-    assert {name for name, source in sources.items() if source == "labelled"} == {"supervised"}
+    assert {name for name, source in sources.items() if source == "labelled"} == {"supervised", "dual_coop"}
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,9 @@ def test_an_ablation_is_the_method_with_that_setting():
         ("t2i_pal", "t2i_pal-without-captions", {"caption_branch": False}),
         ("t2i_pal", "t2i_pal-without-adapter", {"adapter": None}),
         ("pvp", "pvp-without-contrast", {"contrast": 0.0}),
-        ("t2i_pal_pvp", "t2i_pal_pvp-without-rest", {"tuned": True}),
+        ("t2i_pal_pvp", "t2i_pal_pvp-without-doubt", {"doubt": 0.0}),
+        ("t2i_pal_pvp", "t2i_pal_pvp-without-visual", {"share": 0.0}),
+        ("t2i_pal_pvp", "t2i_pal_pvp-without-pvp", {"judge": "t2i_pal"}),
     ):
         changed = tiny_settings(**{section: changes})
         assert settings_of(parse_name(name), tiny_settings()) == changed
@@ -102,6 +104,8 @@ READERS = [
     ("pvp", {"pretrain": {"noise": 0.9}}, {"pvp", "t2i_pal_pvp"}),
     ("t2i_pal", {"schedule": {"epochs": 99}}, {"t2i_pal", "t2i_pal_pvp", "supervised"}),
     ("t2i_pal_pvp", {"share": 0.9}, {"t2i_pal_pvp"}),
+    ("dual_coop", {"k": 1.0}, {"dual_coop"}),
+    ("fusion", {"few_shot": 0.9}, set()),  # of what is tuned already
 ]
 
 
@@ -114,7 +118,8 @@ def test_relevant_settings_change_with_what_a_method_reads(section, changes, rea
     for method, part in PARTS:
         name = f"{method}{WITHOUT}{part}"
         differs = relevant_settings(name, before) != relevant_settings(name, after)
-        assert differs == (method in readers)
+        fixed = {f"{section}.{key}" for key in changes} <= ABLATIONS[method][part].keys()
+        assert differs == (method in readers and not fixed)
 
 
 def test_every_section_has_a_reader():

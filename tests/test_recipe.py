@@ -117,7 +117,7 @@ def test_a_vocabulary_file_becomes_part_of_the_recipe(tmp_path):
         ("captions.promt", "x", r"'captions.promt' is unknown; did you mean 'prompt'"),
         ("tune.holdot", 0.3, r"'tune.holdot' is unknown; did you mean 'holdout'"),
         ("methods.t2i_pal.promt_lr", 1, r"'methods.t2i_pal.promt_lr' is unknown; did you mean 'prompt_lr'"),
-        ("methods.coop", {}, r"'methods.coop' is unknown; it can be one of: zero_shot, .*t2i_pal_pvp"),
+        ("methods.xyz", {}, r"'methods.xyz' is unknown; it can be one of: zero_shot, .*t2i_pal_pvp"),
         ("methods.zero_shot.template", "a photo", r"methods.zero_shot.template: .*pattern"),
         ("methods.zero_shot.ensemble", [], r"methods.zero_shot.ensemble: .*at least 1"),
         ("methods.pvp.dropout", 1.0, r"methods.pvp.dropout: .*less than 1"),

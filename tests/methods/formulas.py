@@ -20,25 +20,40 @@ def cosines(x, y):
     return unit(x) @ unit(y).T
 
 
-def ranking_loss(scores, labels, margin=1.0):
-    """Mean over rows of sum_{i there} sum_{j not there} max(0, margin - s_i + s_j)."""
+def ranking_loss(scores, labels, margin=1.0, known=None):
+    """Mean over rows of sum_{i there} sum_{j not there} max(0, margin - s_i + s_j), over known labels."""
     total = 0.0
-    for row, there in zip(scores, labels, strict=True):
-        for i in np.flatnonzero(there):
-            for j in np.flatnonzero(~there):
+    for row, there, sure in zip(scores, labels, sure_of(known, labels), strict=True):
+        for i in np.flatnonzero(there & sure):
+            for j in np.flatnonzero(~there & sure):
                 total += max(0.0, margin - row[i] + row[j])
     return total / len(scores)
 
 
-def class_wise_ranking_loss(scores, labels, margin=1.0):
+def class_wise_ranking_loss(scores, labels, margin=1.0, known=None):
     """Mean over classes of the mean of max(0, margin - s_a + s_b) over images a that hold it and b that do
-    not.
+    not, where both is known.
     """
     means = []
-    for column, there in zip(scores.T, labels.T, strict=True):
-        gaps = [max(0.0, margin - a + b) for a in column[there] for b in column[~there]]
+    for column, there, sure in zip(scores.T, labels.T, sure_of(known, labels).T, strict=True):
+        gaps = [max(0.0, margin - a + b) for a in column[there & sure] for b in column[~there & sure]]
         means += [np.mean(gaps)] if gaps else []
     return np.mean(means)
+
+
+def sure_of(known, labels):
+    """All labels, where nothing is said about them."""
+    return np.ones_like(labels) if known is None else known
+
+
+def doubtful(scores, labels, share):
+    """Of the rows that hold a class those that score below the quantile `share` of them, [B, C]."""
+    doubted = np.zeros_like(labels)
+    for c in range(labels.shape[1]):
+        holds = [i for i in range(len(labels)) if labels[i, c]]
+        for i in holds:
+            doubted[i, c] = scores[i, c] < np.quantile([scores[each, c] for each in holds], share)
+    return doubted
 
 
 def global_scores(x, classes, scale):

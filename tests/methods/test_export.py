@@ -31,6 +31,9 @@ def tuned(name, settings):
         ("t2i_pal", CACHE),
         ("pvp", {"pvp": PIXELS}),
         ("t2i_pal_pvp", {"pvp": PIXELS}),
+        ("t2i_pal_pvp", CACHE),
+        ("t2i_pal_pvp-without-pvp", CACHE),
+        ("t2i_pal_pvp", {"pvp": {"visual_prompts": False}}),
     ],
     ids=str,
 )
@@ -42,7 +45,9 @@ def test_what_is_exported_gives_the_same_answers(name, sections):
     assert again.load_state_dict(load(file)).missing_keys == []
     again.eval()
     parts = method.parts(images())
-    for part, scores in again.parts(images()).items():
+    found = again.parts(images())
+    assert found.keys() == parts.keys()
+    for part, scores in found.items():
         torch.testing.assert_close(scores, parts[part], atol=1e-6, rtol=1e-6)
     torch.testing.assert_close(again.scores(images()), method.scores(images()), atol=1e-6, rtol=1e-6)
     torch.testing.assert_close(again.heatmap(images()), method.heatmap(images()), atol=1e-6, rtol=1e-6)
@@ -50,9 +55,9 @@ def test_what_is_exported_gives_the_same_answers(name, sections):
 
 def test_of_pseudo_images_only_the_features_are_kept():
     settings = tiny_settings(epochs=1, pvp=PIXELS)
-    for name in ("pvp", "t2i_pal_pvp"):
+    for name, module in (("pvp", "visual"), ("t2i_pal_pvp", "judge.visual")):
         method = tiny_method(name, settings)
         kept = method.export()
         assert kept.keys() == dict(method.named_parameters()).keys()
-        assert kept["visual.whole"].shape == kept["visual.local"].shape == (3, 24)
+        assert kept[f"{module}.whole"].shape == kept[f"{module}.local"].shape == (3, 24)
         assert all(value.device.type == "cpu" and not value.requires_grad for value in kept.values())

@@ -5,6 +5,7 @@ import torch
 from accelerate import Accelerator
 
 from t2ipal.method_names import ABLATIONS, TUNED, WITHOUT
+from t2ipal.methods.adapter import Adapter
 from t2ipal.methods.base import tuned_parameters
 from t2ipal.tuning.loop import tune
 from t2ipal.tuning.optimizer import make_optimizer
@@ -19,6 +20,13 @@ TEXT_ADAPTER = {"text_adapter.down", "text_adapter.up"}
 IMAGE_ADAPTER = {"image_adapter.down", "image_adapter.up"}
 T2I_PAL = PROMPTS | ADAPTER | PROTOTYPES
 PVP = PROMPTS | VISUAL | TEXT_ADAPTER | IMAGE_ADAPTER
+
+
+def of(module, names):
+    return {f"{module}.{name}" for name in names}
+
+
+COMBINED = [of("judge", VISUAL), of("judge", PVP), of("t2i_pal", T2I_PAL)]
 
 # name -> what learns in each of its phases
 LEARNS = {
@@ -36,11 +44,10 @@ LEARNS = {
     "pvp-without-contrast": [VISUAL, PVP],
     "pvp-without-visual_prompts": [PROMPTS | TEXT_ADAPTER],
     "pvp-without-text_prompts": [VISUAL, VISUAL | TEXT_ADAPTER | IMAGE_ADAPTER],
-    "t2i_pal_pvp": [VISUAL, T2I_PAL],
-    "t2i_pal_pvp-without-pretraining": [T2I_PAL],
-    "t2i_pal_pvp-without-shared_adapter": [VISUAL, T2I_PAL],
-    "t2i_pal_pvp-without-adapter": [VISUAL, T2I_PAL - ADAPTER],
-    "t2i_pal_pvp-without-rest": [VISUAL, T2I_PAL | VISUAL],
+    "t2i_pal_pvp": COMBINED,
+    "t2i_pal_pvp-without-doubt": COMBINED,
+    "t2i_pal_pvp-without-visual": COMBINED,
+    "t2i_pal_pvp-without-pvp": [of("judge", T2I_PAL), of("t2i_pal", T2I_PAL)],
     "supervised": [T2I_PAL],
 }
 
@@ -52,9 +59,9 @@ def test_every_method_and_ablation_that_is_tuned_is_here():
 
 def given(name, settings):
     method = tiny_method(name, settings)
-    for adapter in ("adapter", "text_adapter", "image_adapter"):
-        if getattr(method, adapter, None) is not None:
-            weights(getattr(method, adapter))  # at its first state, zero, it passes no gradient on
+    for module in method.modules():
+        if isinstance(module, Adapter):
+            weights(module)  # at its first state, zero, it passes no gradient on
     return method
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from t2ipal.clip.vision import image_features
 from t2ipal.method_settings import PVPSettings
 from tests.methods import formulas
+from tests.methods.expected import pvp_answer, pvp_parts, visual_features
 from tests.methods.given import (
     ONE_STEP,
     array,
@@ -67,16 +67,6 @@ class Drawn:
         """Factors of dropout: nothing of what is dropped, the rest larger by as much."""
         drawn = array(torch.rand(count, width, generator=self._generator))
         return np.where(drawn < rate, 0.0, 1 / (1 - rate))
-
-
-def visual_features(tuned):
-    """What the prompts, free vectors or pixels, are compared as."""
-    prompts = (tuned.visual.whole, tuned.visual.local)
-    if prompts[0].dim() == 2:
-        return tuple(formulas.unit(array(each)) for each in prompts)
-    tower = tiny_backbone("resnet")._model.visual
-    with torch.no_grad():
-        return tuple(array(image_features(tower, each, pool_positions=True).whole) for each in prompts)
 
 
 def test_the_authors_numbers_are_the_defaults_but_for_their_warm_up_rates():
@@ -166,29 +156,10 @@ def test_stage_2_against_the_formulas(changes):
 
 @pytest.mark.parametrize("changes", SWITCHES, ids=str)
 def test_the_four_scores_of_images_and_their_sum(changes):
-    own, tuned, x = settings_of(changes), given(**changes).eval(), arrays(images())
-    places = x.patches
-    if own.global_token:
-        places = np.concatenate([places, x.whole[:, None]], axis=1)  # neither of them adapted
-
-    def adapted(adapter, features):
-        if not own.adapter:
-            return features
-        return formulas.adapted(features, array(adapter.down), array(adapter.up), own.alpha)
-
-    whole = adapted(tuned.image_adapter, x.whole)
-    expected = {}
-    if own.text_prompts:
-        e, e_local = (adapted(tuned.text_adapter, each) for each in text_features(tuned))
-        expected["text_global"] = formulas.global_scores(whole, e, own.scale)
-        expected["text_local"] = formulas.local_scores(places, e_local, own.k_test, own.scale)
-    if own.visual_prompts:
-        u, u_local = (adapted(tuned.image_adapter, each) for each in visual_features(tuned))
-        expected["visual_global"] = formulas.global_scores(whole, u, own.scale)
-        expected["visual_local"] = formulas.local_scores(places, u_local, own.visual_k_test, own.scale)
+    own, tuned = settings_of(changes), given(**changes).eval()
+    expected = pvp_parts(tuned, arrays(images()), own)
     assert_scores(tuned.parts(images()), expected)
-    shares = {"global": 2 * own.mix, "local": 2 * (1 - own.mix)}
-    answer = sum(shares[name.partition("_")[2]] * part for name, part in expected.items())
+    answer = pvp_answer(expected, own)
     assert_scores({"answer": tuned.scores(images())}, {"answer": answer})
     if own.mix == 0.5:
         np.testing.assert_allclose(answer, sum(expected.values()), atol=1e-9)

@@ -7,6 +7,7 @@ from t2ipal.methods import Captions, Images
 from t2ipal.methods.t2i_pal import T2IPal
 from tests.fake_gpu import backbone_on_gpu, to_gpu
 from tests.methods import formulas
+from tests.methods.expected import class_features, t2i_pal_answer, t2i_pal_parts
 from tests.methods.given import (
     LABELS,
     ONE_STEP,
@@ -55,35 +56,8 @@ def given(**settings):
     return tuned
 
 
-def classes(tuned):
-    if list(tuned.prompts.parameters()):
-        return text_features(tuned)
-    sentences = tiny_backbone("resnet").sentences([f"a photo of a {name}" for name in NAMES])
-    return array(sentences.whole), array(sentences.whole)
-
-
 def settings_of(changes):
     return T2IPALSettings.model_validate(tiny_settings().t2i_pal.model_dump() | changes)
-
-
-def image_parts(tuned, seen, own, k):
-    """The parts of the answer by the formulas."""
-    whole, local = classes(tuned)
-    x, places, k = array(seen.whole), array(seen.patches), k if own.heatmap else 0.0
-    if own.adapter == "bottleneck":
-        layers = array(tuned.adapter.down), array(tuned.adapter.up)
-        x, places = (formulas.adapted(each, *layers, own.alpha) for each in (x, places))
-    parts = {
-        "global": formulas.global_scores(x, whole, own.scale),
-        "local": formulas.local_scores(places, local, k, own.scale),
-    }
-    if own.adapter == "cache":
-        memory = array(tuned.cache.keys), array(tuned.cache.values)
-        parts["global"] += own.scale * own.alpha * formulas.cache_scores(x, *memory, own.cache_sharpness)
-    if own.prototypes:
-        prototypes = array(tuned.prototypes)
-        parts["prototype"] = formulas.prototype_scores(places, local, prototypes, k, own.scale)
-    return parts
 
 
 def test_what_is_chosen_where_the_paper_is_silent():
@@ -98,22 +72,19 @@ def test_what_is_chosen_where_the_paper_is_silent():
 @pytest.mark.parametrize("changes", SWITCHES, ids=str)
 def test_parts_and_answer_of_images(changes):
     own, tuned, seen = settings_of(changes), given(**changes).eval(), images()
-    expected = image_parts(tuned, seen, own, own.k_test)
+    expected = t2i_pal_parts(tuned, arrays(seen), own, own.k_test)
     assert_scores(tuned.parts(seen), expected)
-    local = [expected[name] for name in ("local", "prototype") if name in expected]
-    answer = own.mix * expected["global"] + (1 - own.mix) * sum(local) / len(local)
-    assert_scores({"answer": tuned.scores(seen)}, {"answer": answer})
+    assert_scores({"answer": tuned.scores(seen)}, {"answer": t2i_pal_answer(expected, own)})
 
 
 @pytest.mark.parametrize("changes", SWITCHES, ids=str)
 def test_scores_to_be_ranked_in_training(changes):
     own, tuned, seen, said = settings_of(changes), given(**changes), images(), captions()
-    whole, local = classes(tuned)
+    whole, local = class_features(tuned)
     expected = {}
     if own.image_branch:
-        expected = {
-            f"image_{name}": part for name, part in image_parts(tuned, seen, own, own.k_train).items()
-        }
+        parts = t2i_pal_parts(tuned, arrays(seen), own, own.k_train)
+        expected = {f"image_{name}": part for name, part in parts.items()}
     if own.caption_branch:
         h, k = arrays(said), own.k_train if own.heatmap else 0.0
         expected["caption_global"] = formulas.global_scores(h.whole, whole, own.scale)

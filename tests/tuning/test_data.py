@@ -86,3 +86,29 @@ def test_images_in_order():
     assert [len(labels) for _, labels in parts] == [5, 5, 5, 5, 3]
     assert torch.equal(torch.cat([labels for _, labels in parts]), data.images.labels)
     assert torch.equal(torch.cat([seen.patches for seen, _ in parts]), data.images.features.patches.float())
+
+
+def test_labels_that_nobody_knows_any_more():
+    data, generator = tiny_set(), torch.Generator().manual_seed(1)
+    first, second = (torch.rand(23, 3, generator=generator) < 0.3 for _ in range(2))
+    once = data.without_labels(first)
+    twice = once.without_labels(second)
+    assert (first & data.images.labels).any()
+    assert (second & ~first & data.images.labels).any()
+    assert data.images.known is None
+    wanted, random = torch.tensor([4, 0, 22, 9]), StepRandom(0, torch.arange(4), 4, CPU)
+    before = data.batch(phase("images"), wanted, random, CPU)
+    assert before.known is None
+    for changed, unknown in ((once, first), (twice, first | second)):
+        found = torch.cat([labels for _, labels in changed.in_order(5, CPU)])
+        assert torch.equal(found, data.images.labels & ~unknown)
+        batch = changed.batch(phase("images"), wanted, random, CPU)
+        assert torch.equal(batch.known, ~unknown[wanted])
+        # What captions and images are, and what is said of them, stays.
+        assert torch.equal(batch.labels, before.labels)
+        for now, then in zip(
+            (*batch.images, *batch.captions), (*before.images, *before.captions), strict=True
+        ):
+            assert torch.equal(now, then)
+        assert changed.batch(phase("captions"), wanted, random, CPU).known is None
+        assert changed.captions is data.captions

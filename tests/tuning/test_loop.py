@@ -48,7 +48,8 @@ def test_tuning_learns_what_the_features_tell(name):
         ("t2i_pal", "adamw", {"t2i_pal": CACHE}),
         ("pvp", "sgd", {}),  # with noise and dropout
         ("pvp", "adamw", {"pvp": PIXELS}),
-        ("t2i_pal_pvp", "adamw", {"t2i_pal_pvp": {"tuned": True}}),
+        ("t2i_pal_pvp", "adamw", {"t2i_pal_pvp": {"doubt": 0.4}, "t2i_pal": {"class_ranking": 0.5}}),
+        ("t2i_pal_pvp", "sgd", {"t2i_pal_pvp": {"doubt": 0.4, "judge": "t2i_pal"}, "t2i_pal": CACHE}),
         ("tai_dpt", "sgd", {}),
     ],
 )
@@ -111,3 +112,46 @@ def test_the_order_follows_from_the_seed_the_phase_and_the_epoch(monkeypatch):
 def test_the_class_wise_term_has_an_effect():
     with_term = tiny_settings(epochs=2, t2i_pal={"class_ranking": 1.0})
     assert tuned("t2i_pal", tiny_settings(epochs=2))[1] != tuned("t2i_pal", with_term)[1]
+
+
+@pytest.mark.parametrize("judge", ["pvp", "t2i_pal"])
+def test_a_method_selects_before_it_begins_and_after_every_interruption(judge):
+    settings = tiny_settings(epochs=2, t2i_pal_pvp={"doubt": 0.4, "judge": judge})
+    epochs, data, saved = [1, 2, 2] if judge == "pvp" else [2, 2], tiny_set(), []
+    for done in range(sum(epochs)):
+        method, calls = tiny_method("t2i_pal_pvp", settings), []
+        names = [phase.name for phase in method.phases()]
+        record(method, calls)
+        states = saved if done == 0 else []
+        tune(method, data, 0, Accelerator(cpu=True), states.append, saved[done - 1] if done else None)
+        expected = []
+        for i, name in enumerate(names):
+            finished = done - sum(epochs[:i])
+            if finished < epochs[i]:
+                expected += [("select", name, False, "all")]
+                known = "some" if name == "tune" else "all"
+                expected += [("begin", name, True, known)] if finished <= 0 else []
+                expected += [("learn", name, True, known)]
+        assert list(dict.fromkeys(calls)) == expected
+
+
+def record(method, calls):
+    """Note what is called, in which phase, whether in training mode, and which labels are known."""
+    select, begin, learn = method.select, method.begin, method.forward
+
+    def extent(known):
+        return "all" if known is None else "some"
+
+    def selecting(phase, data):
+        calls.append(("select", phase.name, method.training, extent(data.images.known)))
+        return select(phase, data)
+
+    def beginning(phase, data):
+        calls.append(("begin", phase.name, method.training, extent(data.images.known)))
+        begin(phase, data)
+
+    def learning(batch, phase):
+        calls.append(("learn", phase, method.training, extent(batch.known)))
+        return learn(batch, phase)
+
+    method.select, method.begin, method.forward = selecting, beginning, learning

@@ -4,37 +4,49 @@ import pytest
 import torch
 
 from t2ipal.tuning.losses import asymmetric_loss, class_ranking_loss, ranking_loss
+from tests.methods import formulas
+from tests.methods.given import array
 
 SCORES = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor(
     [[1, 0, 0, 0], [0, 1, 0, 1], [1, 1, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0], [1, 0, 0, 1]], dtype=torch.bool
 )
 
+# Of row 1 only what is there is known, of row 2 nothing, and of class 3 only that row 1 holds it.
+SOME = torch.tensor(
+    [[1, 1, 1, 0], [0, 1, 0, 1], [0, 0, 0, 0], [1, 1, 1, 0], [1, 0, 1, 0], [1, 1, 1, 0]], dtype=torch.bool
+)
+ALL = torch.ones_like(LABELS)
+KNOWN = [(ALL, {0, 1, 2, 4, 5}), (SOME, {0, 5})]  # with the rows that are left with pairs
 
-def test_ranking_loss_against_loops():
-    for b, loss in enumerate(ranking_loss(SCORES, LABELS, margin=0.7)):
-        expected = sum(
-            max(0.0, 0.7 - float(SCORES[b, i]) + float(SCORES[b, j]))
-            for i in range(4)
-            for j in range(4)
-            if LABELS[b, i] and not LABELS[b, j]
-        )
+
+@pytest.mark.parametrize(("known", "rows"), KNOWN, ids=["all", "some"])
+def test_losses_against_loops(known, rows):
+    scores, labels, sure = array(SCORES), array(LABELS), array(known)
+    for b, loss in enumerate(ranking_loss(SCORES, LABELS, 0.7, known)):
+        expected = formulas.ranking_loss(scores[[b]], labels[[b]], 0.7, sure[[b]])
         assert math.isclose(loss, expected, abs_tol=1e-5)
+        assert (expected > 0) == (b in rows)
+    expected = formulas.class_wise_ranking_loss(scores, labels, 0.7, sure)
+    assert math.isclose(class_ranking_loss(SCORES, LABELS, 0.7, known), expected, abs_tol=1e-5)
 
 
-def test_class_ranking_loss_against_loops():
-    means = []
-    for c in range(4):
-        gaps = [
-            max(0.0, 0.7 - float(SCORES[a, c]) + float(SCORES[b, c]))
-            for a in range(6)
-            for b in range(6)
-            if LABELS[a, c] and not LABELS[b, c]
-        ]
-        means += [sum(gaps) / len(gaps)] if gaps else []
-    assert len(means) == 3  # nothing holds class 2
-    loss = class_ranking_loss(SCORES, LABELS, margin=0.7)
-    assert math.isclose(loss, sum(means) / 3, abs_tol=1e-5)
+def test_where_nothing_is_said_all_labels_are_known():
+    for loss in (ranking_loss, class_ranking_loss):
+        assert torch.equal(loss(SCORES, LABELS), loss(SCORES, LABELS, 1.0, ALL))
+        assert not torch.equal(loss(SCORES, LABELS), loss(SCORES, LABELS, 1.0, SOME))
+
+
+def test_what_is_not_known_counts_neither_as_there_nor_as_absent():
+    rows, whole = (loss(SCORES, LABELS, 0.7, SOME) for loss in (ranking_loss, class_ranking_loss))
+    for labels in (LABELS | ~SOME, LABELS & SOME):
+        assert torch.equal(ranking_loss(SCORES, labels, 0.7, SOME), rows)
+        assert torch.equal(class_ranking_loss(SCORES, labels, 0.7, SOME), whole)
+    scores = SCORES.clone().requires_grad_()
+    losses = (loss(scores, LABELS, 3.0, SOME).sum() for loss in (ranking_loss, class_ranking_loss))
+    sum(losses).backward()
+    assert not scores.grad[~SOME].any()
+    assert scores.grad[0, :3].all()
 
 
 def test_a_ranking_by_more_than_the_margin_costs_nothing():
@@ -48,6 +60,8 @@ def test_rows_and_batches_without_pairs_cost_nothing():
     nothing = torch.zeros(6, 4, dtype=torch.bool)
     assert ranking_loss(SCORES, nothing).tolist() == [0.0] * 6
     assert class_ranking_loss(SCORES, nothing) == 0
+    assert ranking_loss(SCORES, LABELS, known=nothing).tolist() == [0.0] * 6
+    assert class_ranking_loss(SCORES, LABELS, known=nothing) == 0
 
 
 def plain_asymmetric(logit, there, gamma_negative, gamma_positive, clip):

@@ -11,8 +11,9 @@ from t2ipal.methods.base import tuned_parameters
 from t2ipal.tuning.loop import tune
 from tests.tuning.tiny_set import PIXELS, tiny_method, tiny_set, tiny_settings
 
-# 23 rows in batches of 5: no batch splits evenly. With the class-wise term, ranks need each other's rows;
-# noise and dropout have to be those of the same rows, and pseudo images the same on all ranks.
+# 23 rows in batches of 5: no batch splits evenly. With the class-wise term, ranks need each other's rows and
+# what is known of them; noise and dropout have to be those of the same rows, and pseudo images the same on
+# all ranks.
 SETTINGS = tiny_settings(
     epochs=2,
     optimizer="sgd",
@@ -25,7 +26,13 @@ SETTINGS = tiny_settings(
         "schedule": {"warmup_epochs": 0},
     },
 )
-METHODS = {"t2i_pal": SETTINGS, "pvp": SETTINGS}
+DOUBTING = SETTINGS.model_copy(
+    update={
+        "pvp": SETTINGS.pvp.model_copy(update={"pretrain": tiny_settings(epochs=2).pvp.pretrain}),
+        "t2i_pal_pvp": SETTINGS.t2i_pal_pvp.model_copy(update={"doubt": 0.4}),
+    }
+)
+METHODS = {"t2i_pal": SETTINGS, "pvp": SETTINGS, "t2i_pal_pvp": DOUBTING}
 
 
 def _tune():

@@ -26,7 +26,7 @@ def tiny_settings(epochs: int = 4, optimizer: str = "adamw", **sections: dict[st
             **prompts,
             "adapter_lr": 0.01,
             "templates": 1,
-            # Pixels go through the image encoder at every step; tests that are about them ask for them.
+            # Pixels cost a pass through the image encoder at every step: only where a test is about them.
             "pretrain": {
                 "space": "features",
                 "lr": 0.05,
@@ -35,6 +35,7 @@ def tiny_settings(epochs: int = 4, optimizer: str = "adamw", **sections: dict[st
             },
         },
         "t2i_pal_pvp": {},
+        "dual_coop": {**prompts},
         "zero_shot": {"ensemble": ("a photo of a {}", "the {} and the tree")},
     }
     for name, changes in sections.items():
