@@ -12,9 +12,9 @@ LABELS = torch.tensor(
     [[1, 0, 0, 0], [0, 1, 0, 1], [1, 1, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0], [1, 0, 0, 1]], dtype=torch.bool
 )
 
-# Of row 1 only what is there is known, of row 2 nothing, and of class 3 only that row 1 holds it.
+# Of row 1 only what is there is known, of row 2 nothing, and of class 3 only who holds it.
 SOME = torch.tensor(
-    [[1, 1, 1, 0], [0, 1, 0, 1], [0, 0, 0, 0], [1, 1, 1, 0], [1, 0, 1, 0], [1, 1, 1, 0]], dtype=torch.bool
+    [[1, 1, 1, 0], [0, 1, 0, 1], [0, 0, 0, 0], [1, 1, 1, 0], [1, 0, 1, 0], [1, 0, 1, 1]], dtype=torch.bool
 )
 ALL = torch.ones_like(LABELS)
 KNOWN = [(ALL, {0, 1, 2, 4, 5}), (SOME, {0, 5})]  # with the rows that are left with pairs
