@@ -150,9 +150,9 @@ class FusionSettings(Section):
 
     few_shot: Fraction = 0.6  # share of the one that learned from labels
     partial: Fraction = 0.9
-    # Where the least and the highest score of each come from that become 0 and 1: the images that it was
-    # tuned on, or all that are scored together, as the paper has it, which no single image can be.
-    range: Literal["tuned", "scored"] = "tuned"
+    # Whose least and highest score become 0 and 1: those of the images that its thresholds are fitted on, or
+    # of all that are scored together, as the paper has it, which no single image can be.
+    range: Literal["fitted", "scored"] = "fitted"
 
 
 class MethodsSettings(Section):

@@ -1,7 +1,7 @@
 """What a recognizer's answers take from the images that it is tuned on: standardisation, thresholds,
 calibration, the range of its scores.
 
-Nobody annotated a real image, so all are fitted on painted ones; thresholds and calibration on those that
+Nobody annotated a real image, so all are fitted on painted ones; all but the standardisation on those that
 were kept from tuning. What learns from labelled photos has its own from these, and from the labels that it
 may know. Shapes: N images, C classes.
 """
@@ -61,7 +61,7 @@ def fit(
     known: Known | None = None,
 ) -> Fitted:
     """Fit them for a tuned method on the table that it was tuned on; of its labels only those that are
-    `known`, where that is said. Standardisation and range take the images without their labels.
+    `known`, where that is said. The standardisation is that of all its images, without their labels.
     """
     classes = len(Vocabulary.load(recipe.vocabulary))
     seen = score_table(method, classes, run.shards(table), source_shards(recipe, run, table))
@@ -78,7 +78,7 @@ def fit(
         known_f1_thresholds(scores, labels, told),
         Calibration.fit(scores, labels, told),
         standardisation,
-        Range.of(seen.scores[used]),
+        Range.of(seen.scores[rows]),
     )
 
 

@@ -4,9 +4,9 @@
     n(s)       (s - low) / (high - low), of all scores of a recognizer with the same two numbers
     answer     (1 - share) n(s label-free) + share n(s labelled)
 
-The papers take low and high from the test scores. Here they are those of the images that each recognizer was
-tuned on: nothing is taken from test images, and a single image has a score. Scores outside the range stay
-outside 0 and 1.
+The papers take low and high from the test scores. Here they come from where a recognizer's thresholds do,
+synthetic images or labelled photos that were kept from its tuning (t2ipal.evaluation.fitted): nothing is
+taken from test images, and a single image has a score. Scores outside the range stay outside 0 and 1.
 """
 
 from typing import NamedTuple, Self

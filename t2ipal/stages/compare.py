@@ -212,7 +212,7 @@ def _range(method: "Method", trial: Trial) -> "Range":
     from t2ipal.evaluation.scoring import score_table
     from t2ipal.methods.fusion import Range
 
-    if trial.recipe.methods.fusion.range == "tuned":
+    if trial.recipe.methods.fusion.range == "fitted":
         return Range(*trial.store.read_json(trial.result)["range"])
     test, classes = trial.store.shards(features.TEST), len(Vocabulary.load(trial.recipe.vocabulary))
     return Range.of(score_table(method, classes, test, list(test.done())).scores)

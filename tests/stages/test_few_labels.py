@@ -96,7 +96,7 @@ def test_every_recognizer_has_figures_and_its_differences(scored):
 
 
 @pytest.mark.parametrize(("name", "share"), [(FUSED, 0.6), (f"tai_dpt+{LABELS}", 0.9)])
-@pytest.mark.parametrize("which", ["tuned", "scored"])
+@pytest.mark.parametrize("which", ["fitted", "scored"])
 def test_a_fused_score_is_that_of_its_parts(scored, name, share, which):
     recipe, _, out, _ = scored
     recipe = with_methods(recipe, fusion=FusionSettings(range=which))
@@ -114,18 +114,22 @@ def test_a_fused_score_is_that_of_its_parts(scored, name, share, which):
     np.testing.assert_allclose(scores_of(scored, name), expected, atol=1e-5)
 
 
-def test_the_range_is_that_of_the_images_learned_from(scored):
-    _, _, out, _ = scored
-    trial = entry_of(scored, SHOTS).trial
-    names = out.shards(LABELLED).done()
-    (table,) = (out.shards(LABELLED).read(name) for name in names)
+def of_photos(scored, name):
+    """Of a trial on labelled photos: their ids, which are held out, and which it knows something of."""
+    trial, shards = entry_of(scored, name).trial, scored[2].shards(LABELLED)
+    table = shards.read_all()
     labels, ids = read_labels(table, 3).numpy(), table["image_id"].to_pylist()
     held = np.array([is_held_out(each, trial.recipe) for each in ids])
-    told = trial.known(labels & ~held[:, None], ids).any(axis=1)
-    assert told.sum() == 5
-    assert held.any()
-    assert not (told & held).any()
-    images = Images(*(part[torch.from_numpy(told)].float() for part in read_images(table)))
+    return trial, table, held, trial.known(labels & ~held[:, None], ids).any(axis=1)
+
+
+@pytest.mark.parametrize("name", [SHOTS, LABELS])
+def test_the_range_is_that_of_held_out_photos_or_of_the_shots(scored, name):
+    trial, table, held, told = of_photos(scored, name)
+    rows = told if name == SHOTS else told & held
+    assert rows.sum() == 5
+    assert name == LABELS or not (rows & held).any()
+    images = Images(*(part[torch.from_numpy(rows)].float() for part in read_images(table)))
     scores = trial.load(tiny_backbone("resnet")).scores(images)
     found = trial.store.read_json(trial.result)["range"]
     np.testing.assert_allclose(found, [scores.min(), scores.max()], atol=1e-6)
