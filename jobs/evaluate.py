@@ -59,6 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parse(argv)
     try:
         recipe = _with_photos(load_recipe(arguments.recipe), arguments.dataset, arguments.split)
+        names = _names(arguments.methods)
         check_paths(recipe)
         check_run_uri(arguments.out)
         out = Store.open(arguments.out)
@@ -68,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
             else:
                 uri = arguments.run or recipe.run
                 check_run_uri(uri)
-                metrics = evaluate(recipe, Store.open(uri), out, _names(arguments.methods), arguments.seeds)
+                metrics = evaluate(recipe, Store.open(uri), out, names, arguments.seeds)
         _show(metrics, out)
     except KeyboardInterrupt:
         say("stopped; the same command goes on from here")

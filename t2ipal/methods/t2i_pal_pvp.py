@@ -116,7 +116,7 @@ def doubtful(scores: Tensor, labels: Tensor, share: float) -> Tensor:
     """Which labels [N, C] are among the share of their class that the judge's `scores` [N, C] put lowest."""
     doubted = torch.zeros_like(labels)
     for c in range(labels.shape[1]):
-        held = scores[labels[:, c], c]
+        held = scores[labels[:, c], c].double()  # of a quantile's rank float32 keeps too little
         if len(held):
             doubted[:, c] = labels[:, c] & (scores[:, c] < held.quantile(share))
     return doubted
