@@ -56,13 +56,16 @@ class T2IPal(Method):
         with torch.no_grad():
             local = self.prompts().local.cpu()
         width = local.shape[1]
-        self.adapter = Adapter(width, own.alpha, generator) if own.adapter == "bottleneck" else None
+        # What only images teach has no place where there are none.
+        learns = own.image_branch
+        bottleneck = learns and own.adapter == "bottleneck"
+        self.adapter = Adapter(width, own.alpha, generator) if bottleneck else None
         self.cache = (
             CacheAdapter(width, len(classes), own.cache_size, own.cache_sharpness)
-            if own.adapter == "cache"
+            if learns and own.adapter == "cache"
             else None
         )
-        self.prototypes = nn.Parameter(local.clone()) if own.prototypes else None
+        self.prototypes = nn.Parameter(local.clone()) if learns and own.prototypes else None
 
     def phases(self) -> Sequence[Phase]:
         """One, from images and captions; from captions alone where the images are switched off."""
@@ -96,9 +99,12 @@ class T2IPal(Method):
         if self.prototypes is None:
             return
         total, count = torch.zeros_like(self.prototypes), torch.zeros_like(self.prototypes[:, 0])
+        local = self.prompts().local  # once: in training mode it is a pass through the text tower
         for images, labels in data.in_order(BATCH, self.prototypes.device):
             holds = labels.to(total.dtype)
-            total += torch.einsum("bc,bcd->cd", holds, self.pooled(images))
+            patches = self._adapt(images).patches
+            pooled = pool(self._attend(similarities(patches, local)), patches)
+            total += torch.einsum("bc,bcd->cd", holds, pooled)
             count += holds.sum(dim=0)
         mean = functional.normalize(total, dim=-1)
         self.prototypes.copy_(torch.where(count[:, None] > 0, mean, self.prototypes))
@@ -108,7 +114,7 @@ class T2IPal(Method):
         classes, own = self.prompts(), self._own
         scores: dict[str, Tensor] = {}
         if own.image_branch and batch.images is not None:
-            parts = self._image_parts(self._adapt(batch.images), classes)
+            parts, _ = self._image_parts(self._adapt(batch.images), classes)
             scores = {f"image_{name}": part for name, part in parts.items()}
         if own.caption_branch and batch.captions is not None:
             scores |= caption_scores(batch.captions, classes, own.scale, self._sharpness)
@@ -117,6 +123,11 @@ class T2IPal(Method):
     @torch.no_grad()
     def parts(self, images: Images) -> dict[str, Tensor]:
         """Scores "global", "local" and, with prototypes, "prototype"."""
+        return self.parts_and_pooled(images)[0]
+
+    @torch.no_grad()
+    def parts_and_pooled(self, images: Images) -> tuple[dict[str, Tensor], Tensor]:
+        """The parts, and z_c [B, C, D], L2-normalised, for further scores of the same kind."""
         return self._image_parts(self._adapt(images), self.prompts())
 
     def fuse(self, parts: dict[str, Tensor]) -> Tensor:
@@ -128,12 +139,6 @@ class T2IPal(Method):
     def heatmap(self, images: Images) -> Tensor:
         """cos(x_j, L_c), before the softmax: comparable between images."""
         return similarities(self._adapt(images).patches, self.prompts().local)
-
-    @torch.no_grad()
-    def pooled(self, images: Images) -> Tensor:
-        """z_c [B, C, D], the patches behind the adapter pooled by the heatmap of each class."""
-        patches = self._adapt(images).patches
-        return pool(self._attend(similarities(patches, self.prompts().local)), patches)
 
     @property
     def _sharpness(self) -> float:
@@ -150,13 +155,13 @@ class T2IPal(Method):
     def _attend(self, similarity: Tensor) -> Tensor:
         return attention(similarity, self._sharpness)
 
-    def _image_parts(self, adapted: Images, classes: ClassFeatures) -> dict[str, Tensor]:
+    def _image_parts(self, adapted: Images, classes: ClassFeatures) -> tuple[dict[str, Tensor], Tensor]:
         similarity = similarities(adapted.patches, classes.local)
         weights = self._attend(similarity)
         parts = {"global": adapted.whole @ classes.whole.T, "local": aggregate(weights, similarity)}
         if self.cache is not None:
             parts["global"] = parts["global"] + self._own.alpha * self.cache(adapted.whole)
+        pooled = functional.normalize(pool(weights, adapted.patches), dim=-1)
         if self.prototypes is not None:
-            pooled = functional.normalize(pool(weights, adapted.patches), dim=-1)
             parts["prototype"] = (pooled * functional.normalize(self.prototypes, dim=-1)).sum(dim=-1)
-        return {name: self._own.scale * part for name, part in parts.items()}
+        return {name: self._own.scale * part for name, part in parts.items()}, pooled

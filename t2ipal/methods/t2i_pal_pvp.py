@@ -23,7 +23,6 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from t2ipal.clip import Backbone
 from t2ipal.method_settings import MethodsSettings
@@ -89,9 +88,8 @@ class T2IPalPVP(Method):
     @torch.no_grad()
     def parts(self, images: Images) -> dict[str, Tensor]:
         """T2I-PAL's parts, and "visual"."""
-        parts = self.t2i_pal.parts(images)
+        parts, pooled = self.t2i_pal.parts_and_pooled(images)
         if isinstance(self.judge, PVP) and (visual := self.judge.visual_classes()) is not None:
-            pooled = functional.normalize(self.t2i_pal.pooled(images), dim=-1)
             parts["visual"] = self._scale * (pooled * visual.local).sum(dim=-1)
         return parts
 

@@ -42,7 +42,7 @@ def run(recipe: Recipe, store: Store) -> StageReport:
     result = store.read_json(trial.result)
     return StageReport(
         stage=STAGE,
-        rows=result["images"],
+        rows=result["rows"],
         shards_total=1,
         shards_done_before=1 - len(missing),
         seconds=time.monotonic() - start,

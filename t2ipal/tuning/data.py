@@ -56,6 +56,10 @@ class TuningSet:
     images: ImageSet | None
     captions: CaptionSet | None
 
+    def __len__(self) -> int:
+        """Number of images; of captions where there are no images."""
+        return self._captions.count if self.images is None else len(self.images.labels)
+
     def rows(self, phase: Phase) -> Tensor:
         """Indices of all rows of a phase, in order."""
         if phase.rows == "captions":

@@ -1,6 +1,6 @@
 """From the tables of a run to what a method is tuned on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 import torch
@@ -15,8 +15,16 @@ from t2ipal.recipe import Recipe
 from t2ipal.store import Store
 from t2ipal.tuning.data import CaptionSet, ImageSet, TuningSet
 from t2ipal.tuning.limited import Known
-from t2ipal.tuning.source import CAPTIONS, LABELLED, is_held_out, source_shards
+from t2ipal.tuning.source import CAPTIONS, LABELLED, SYNTHETIC, is_held_out, source_shards
 from t2ipal.vocabulary import Vocabulary
+
+BATCH = 256  # template sentences that are encoded at once
+
+_REMEDIES = {
+    SYNTHETIC: "check why the stage images kept none of its images, or lower tune.holdout",
+    CAPTIONS: "ask for more captions, or lower tune.holdout",
+    LABELLED: "give labelled photos in evaluate.train_split, or lower tune.holdout",
+}
 
 
 def load_tuning_set(
@@ -25,26 +33,23 @@ def load_tuning_set(
     table: str,
     backbone: Backbone,
     with_templates: bool,
+    with_images: bool = True,
     known: Known | None = None,
 ) -> TuningSet:
     """Read what is not held out of a table of images, in the order of its shards; of synthetic ones the
     captions too, with template sentences for each class if asked for. Of photos only the labels that `known`
     says, and the photos of which there are any; without it all.
+
+    Without images where no phase learns from them: they are most of the memory.
     """
-    rows = _read(recipe, run, table)
-    keys = image_keys(rows["image_id"].to_pylist(), table)
-    kept = [i for i, key in enumerate(keys) if not is_held_out(key, recipe)]
-    if not kept:
-        raise UserError(
-            "there is no image to tune on",
-            "check why the stage images kept none of its images, or lower tune.holdout",
-        )
-    images = _images(rows.take(kept), recipe)
     if table == LABELLED:
-        return TuningSet(_labelled(*images, [keys[i] for i in kept], known), None)
-    captions = _read(recipe, run, CAPTIONS)
-    place, learned = _captions(captions, recipe, backbone, with_templates)
-    return TuningSet(ImageSet(*images, torch.tensor([place[keys[i]] for i in kept])), learned)
+        keys, rows = _read_kept(recipe, run, table)
+        return TuningSet(_labelled(*_images(rows, recipe), keys, known), None)
+    place, captions = _captions(recipe, run, backbone, with_templates)
+    if not with_images:
+        return TuningSet(None, captions)
+    keys, rows = _read_kept(recipe, run, table)
+    return TuningSet(ImageSet(*_images(rows, recipe), torch.tensor([place[key] for key in keys])), captions)
 
 
 def image_keys(names: Sequence[str], table: str) -> list[str]:
@@ -61,9 +66,23 @@ def template_sentences(recipe: Recipe, classes: Sequence[str]) -> list[str]:
     return [template.replace("{}", name) for template in templates for name in classes]
 
 
-def _read(recipe: Recipe, run: Store, table: str) -> pa.Table:
-    shards = run.shards(table)
-    return pa.concat_tables([shards.read(name) for name in source_shards(recipe, run, table)])
+def _read_kept(recipe: Recipe, run: Store, table: str) -> tuple[list[str], pa.Table]:
+    """Rows that are not held out, and the keys by which they might have been.
+
+    Chosen shard by shard: Arrow would join the rows of all to choose among them, and cannot count the values
+    of more than some 40,000 images in one array.
+    """
+    shards, kept, tables = run.shards(table), [], []
+    for name in source_shards(recipe, run, table):
+        rows = shards.read(name)
+        names: list[str] = rows[rows.schema.names[0]].to_pylist()  # a table's key comes first
+        keys = names if table == CAPTIONS else image_keys(names, table)
+        here = [i for i, key in enumerate(keys) if not is_held_out(key, recipe)]
+        kept += [keys[i] for i in here]
+        tables.append(rows.take(here))
+    if not kept:
+        raise UserError(f"of the table {table} there is nothing to tune on", _REMEDIES[table])
+    return kept, pa.concat_tables(tables)
 
 
 def _images(rows: pa.Table, recipe: Recipe) -> tuple[Images, Tensor]:
@@ -85,35 +104,43 @@ def _labelled(features: Images, labels: Tensor, ids: Sequence[str], known: Known
 
 
 def _captions(
-    rows: pa.Table, recipe: Recipe, backbone: Backbone, with_templates: bool
+    recipe: Recipe, run: Store, backbone: Backbone, with_templates: bool
 ) -> tuple[dict[str, int], CaptionSet]:
     """Captions that are not held out, and where each is."""
-    names: list[str] = rows["caption_id"].to_pylist()
-    kept = [i for i, name in enumerate(names) if not is_held_out(name, recipe)]
-    rows = rows.take(kept)
+    names, rows = _read_kept(recipe, run, CAPTIONS)
     features = Captions(*read_captions(rows))
     classes = Vocabulary.load(recipe.vocabulary).names
     labels = read_labels(rows, len(classes))
     if with_templates:
         sentences = template_sentences(recipe, classes)
-        features = _joined(features, Captions(*backbone.sentences(sentences)))
+        features = _joined([features, *_encoded(sentences, backbone)])
         eye = torch.eye(len(classes), dtype=torch.bool)
         labels = torch.cat([labels, eye.repeat(len(sentences) // len(classes), 1)])
-    return {names[i]: place for place, i in enumerate(kept)}, CaptionSet(features, labels, len(kept))
+    return {name: place for place, name in enumerate(names)}, CaptionSet(features, labels, len(names))
 
 
-def _joined(captions: Captions, more: Captions) -> Captions:
-    """Rows of both, fp16, padded to one length."""
-    length = max(captions.tokens.shape[1], more.tokens.shape[1])
-    both = [_padded(Captions(*(table.cpu() for table in each)), length) for each in (captions, more)]
-    return Captions(*(torch.cat(tables) for tables in zip(*both, strict=True)))
+def _encoded(sentences: Sequence[str], backbone: Backbone) -> Iterator[Captions]:
+    """Features of sentences, fp16, some at a time and no longer than they are: a sentence takes as much of a
+    text tower as its longest neighbour.
+    """
+    for at in range(0, len(sentences), BATCH):
+        found = backbone.sentences(sentences[at : at + BATCH])
+        length = int(found.mask.any(dim=0).sum())
+        yield Captions(
+            found.whole.cpu().half(), found.tokens[:, :length].cpu().half(), found.mask[:, :length].cpu()
+        )
+
+
+def _joined(parts: Sequence[Captions]) -> Captions:
+    """Rows of all parts, padded to one length."""
+    length = max(part.tokens.shape[1] for part in parts)
+    return Captions(
+        *(torch.cat(tables) for tables in zip(*(_padded(each, length) for each in parts), strict=True))
+    )
 
 
 def _padded(captions: Captions, length: int) -> Captions:
-    missing = length - captions.tokens.shape[1]
-    pad = torch.nn.functional.pad
+    missing, pad = length - captions.tokens.shape[1], torch.nn.functional.pad
     return Captions(
-        captions.whole.half(),
-        pad(captions.tokens.half(), (0, 0, 0, missing)),
-        pad(captions.mask, (0, missing)),
+        captions.whole, pad(captions.tokens, (0, 0, 0, missing)), pad(captions.mask, (0, missing))
     )

@@ -28,8 +28,16 @@ def run_tuning(trial: Trial, on_epoch: Callable[[dict[str, Any]], None]) -> None
     backbone = load_backbone(recipe.backbone, accelerator.device)
     method = trial.build(backbone)
     made_from = trial.origin()
-    with_templates = any(phase.templates for phase in method.phases())
-    data = load_tuning_set(recipe, trial.source, trial.table, backbone, with_templates, trial.known)
+    phases = method.phases()
+    data = load_tuning_set(
+        recipe,
+        trial.source,
+        trial.table,
+        backbone,
+        with_templates=any(phase.templates for phase in phases),
+        with_images=any(phase.rows == "images" for phase in phases),
+        known=trial.known,
+    )
 
     def save_epoch(checkpoint: Checkpoint) -> None:
         if accelerator.is_main_process:
@@ -41,8 +49,7 @@ def run_tuning(trial: Trial, on_epoch: Callable[[dict[str, Any]], None]) -> None
     accelerator.wait_for_everyone()  # nobody writes before everybody has read
     log = tune(method, data, trial.seed, accelerator, save_epoch, start)
     if accelerator.is_main_process:
-        count = 0 if data.images is None else len(data.images.labels)
-        counts = {"images": count, "ranks": accelerator.num_processes}
+        counts = {"rows": len(data), "ranks": accelerator.num_processes}
         _write_result(trial, method, {**made_from, **counts, "log": log})
     accelerator.wait_for_everyone()
 

@@ -37,6 +37,8 @@ def adapted(adapter, features, own):
 
 def t2i_pal_parts(tuned, seen, own, k):
     """The parts of T2I-PAL's answer to images [B, D] and [B, P, D]."""
+    if not own.image_branch:  # what only images teach is not there
+        own = own.model_copy(update={"adapter": None, "prototypes": False})
     whole, local = class_features(tuned)
     x, places = (adapted(tuned.adapter, each, own) for each in seen)
     k = k if own.heatmap else 0.0

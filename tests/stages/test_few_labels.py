@@ -60,7 +60,7 @@ def counted(tuned):
     tune = session.tune
 
     def counting(method, data, *arguments):
-        tuned.append((type(method).__name__, len(data.images.labels)))
+        tuned.append((type(method).__name__, len(data)))
         return tune(method, data, *arguments)
 
     return counting
@@ -156,7 +156,7 @@ def test_tuning_gets_what_is_known_and_nothing_else(scored, name):
     recipe, _, out, _ = scored
     trial = entry_of(scored, name).trial
     everything = load_tuning_set(recipe, out, LABELLED, tiny_backbone("resnet"), False).images
-    few = load_tuning_set(recipe, out, LABELLED, tiny_backbone("resnet"), False, trial.known).images
+    few = load_tuning_set(recipe, out, LABELLED, tiny_backbone("resnet"), False, known=trial.known).images
     assert everything.known is None
     assert len(few.labels) < len(everything.labels) if name == SHOTS else not few.known.all()
     assert few.known.any(dim=1).all()
@@ -176,7 +176,7 @@ def test_no_known_label_at_all_is_reported(photos):
     recipe, _, out = photos
     with pytest.raises(UserError, match="of none of the"):
         load_tuning_set(
-            recipe, out, LABELLED, tiny_backbone("resnet"), False, lambda labels, ids: labels & False
+            recipe, out, LABELLED, tiny_backbone("resnet"), False, known=lambda labels, ids: labels & False
         )
 
 

@@ -12,6 +12,7 @@ from t2ipal.evaluation.scoring import score
 from t2ipal.evaluation.thresholds import best_f1_thresholds
 from t2ipal.methods.standardise import Standardisation
 from t2ipal.stages import features, tune
+from t2ipal.tuning import load
 from t2ipal.tuning.load import image_keys, load_tuning_set, template_sentences
 from t2ipal.tuning.session import run_tuning
 from t2ipal.tuning.source import LABELLED, SYNTHETIC, is_held_out
@@ -199,3 +200,25 @@ def test_another_share_is_another_tuning(copy):
     recipe, store = copy
     assert tune.pending(recipe, store) == []
     assert tune.pending(with_holdout(recipe, 0.3), store) == ["tune"]
+
+
+def test_what_learns_from_captions_alone_reads_no_images(finished):
+    recipe, store, *_ = finished
+    arguments = (recipe, store, SYNTHETIC, tiny_backbone("resnet"))
+    alone = load_tuning_set(*arguments, with_templates=False, with_images=False)
+    both = load_tuning_set(*arguments, with_templates=False)
+    assert alone.images is None
+    assert len(alone) == alone.captions.count == both.captions.count
+    assert torch.equal(alone.captions.features.tokens, both.captions.features.tokens)
+
+
+def test_templates_are_no_longer_than_they_are_and_may_come_in_parts(finished, monkeypatch):
+    recipe, store, *_ = finished
+    arguments = (recipe, store, SYNTHETIC, tiny_backbone("resnet"))
+    whole = load_tuning_set(*arguments, with_templates=True).captions
+    monkeypatch.setattr(load, "BATCH", 2)
+    parts = load_tuning_set(*arguments, with_templates=True).captions
+    for one, other in zip(whole.features, parts.features, strict=True):
+        torch.testing.assert_close(one, other, atol=2e-3, rtol=0)
+    assert torch.equal(whole.labels, parts.labels)
+    assert whole.features.mask.any(dim=0).all()  # no place that nothing fills
