@@ -29,8 +29,10 @@ def stage_line(report: StageReport) -> str:
 def quality_table(metrics: Mapping[str, Any]) -> str:
     """Return the table of evaluation/metrics.json: a line for each method."""
     head = f"mean average precision on {metrics['dataset']}, {metrics['split']} ({metrics['images']} images)"
-    methods = metrics["methods"].items()
-    return "\n".join([head, *(f"  {name:<12}{figures['mAP']['mean']:>6.2f}" for name, figures in methods)])
+    methods = metrics["methods"]
+    width = max(map(len, methods))
+    rows = (f"  {name:<{width}}  {figures['mAP']['mean']:5.2f}" for name, figures in methods.items())
+    return "\n".join([head, *rows])
 
 
 def answer_lines(image: str, truth: list[str], answer: Mapping[str, Any]) -> str:
