@@ -16,8 +16,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from t2ipal.errors import UserError
 from t2ipal.method_settings import MethodsSettings
+from t2ipal.validation import describe
 
 UNTUNED = ("zero_shot", "zero_shot_ensemble", "zero_shot_dense")
 TUNED = ("tai_dpt", "pvp", "t2i_pal", "t2i_pal_pvp")  # those that a job can tune and deploy
@@ -149,17 +152,27 @@ def _split_limit(name: str) -> tuple[str, Limit | None]:
 
 
 def settings_of(name: Name, settings: MethodsSettings) -> MethodsSettings:
-    """The settings of all methods with those changed that the name switches off."""
+    """The settings of all methods with those changed that the name switches off.
+
+    UserError where nothing would be left that learns.
+    """
     changes: Mapping[str, Any] = {}
     if name.without:
         changes = ABLATIONS[name.method][name.without]
     elif name.method == "supervised":
-        changes = {"t2i_pal.caption_branch": False, "t2i_pal.image_branch": True}
+        changes = {"t2i_pal.caption_branch": False, "t2i_pal.image_branch": True, "t2i_pal.templates": 0}
     data = settings.model_dump()
     for key, value in changes.items():
         section, field = key.split(".")
         data[section][field] = value
-    return MethodsSettings.model_validate(data)
+    try:
+        return MethodsSettings.model_validate(data)
+    except ValidationError as error:
+        problems = "; ".join(describe(error, MethodsSettings))
+        raise UserError(
+            f"{name.plain!r} cannot be had with the recipe's settings: {problems}",
+            "change these keys of the recipe's methods, or do not ask for it",
+        ) from error
 
 
 def relevant_settings(name: str, methods: MethodsSettings) -> dict[str, Any]:

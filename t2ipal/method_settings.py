@@ -4,9 +4,9 @@ The defaults are the papers' own, or what is chosen where a paper is silent; eac
 Only numbers and switches are here, so that reading a recipe imports no torch.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from t2ipal.section import Above0, Fraction, NotBelow0, Positive, Section
 
@@ -77,6 +77,26 @@ class T2IPALSettings(PromptSettings):
     class_ranking: NotBelow0 = 0.0  # weight of the class-wise ranking term
     schedule: Schedule = Schedule()
 
+    @model_validator(mode="after")
+    def _learns(self) -> Self:
+        if not (self.image_branch or self.caption_branch):
+            raise ValueError(
+                "image_branch and caption_branch are both off: it learns from nothing; leave one on"
+            )
+        if not (self.image_branch or self.prompts):
+            raise ValueError(
+                "image_branch and prompts are both off, and captions teach prompts alone: nothing learns; "
+                "leave one on"
+            )
+        if not (self.prompts or self.adapter or self.prototypes):
+            raise ValueError("prompts, adapter and prototypes are all off: nothing learns; leave one on")
+        if self.templates and self.image_branch:
+            raise ValueError(
+                f"templates is {self.templates}, but they are rows beside captions, and with image_branch "
+                "on the rows are images; set templates to 0, or image_branch to false"
+            )
+        return self
+
 
 class PretrainSettings(Section):
     """Stage 1 of PVP: pseudo visual prompts from sentences, through the frozen image encoder."""
@@ -120,6 +140,14 @@ class PVPSettings(PromptSettings):
     adapter_lr: Above0 = 1e-3
     adapter_warmup_lr: Above0 = 1e-3  # the authors' own is 5e-3, above the base rate
     schedule: Schedule = Schedule()
+
+    @model_validator(mode="after")
+    def _compares(self) -> Self:
+        if not (self.text_prompts or self.visual_prompts):
+            raise ValueError(
+                "text_prompts and visual_prompts are both off: images are compared with nothing; leave one on"
+            )
+        return self
 
 
 class T2IPALPVPSettings(Section):

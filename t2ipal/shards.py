@@ -101,13 +101,6 @@ class Shards:
                 raise ValueError(f"the shard {self.stage}/{name} is not the one that its manifest describes")
         return pq.read_table(pa.BufferReader(data), columns=list(columns) if columns is not None else None)
 
-    def read_all(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return every finished shard as one table, in name order; ValueError when there is none."""
-        names = list(self.done())
-        if not names:
-            raise ValueError(f"the stage {self.stage!r} has no finished shard")
-        return pa.concat_tables([self.read(name, columns) for name in names])
-
     @property
     def _manifests(self) -> str:
         return f"{self.stage}/_manifests"

@@ -92,9 +92,15 @@ def test_an_ablation_is_the_method_with_that_setting():
 
 
 def test_the_upper_bound_sees_images_alone():
-    settings = tiny_settings(t2i_pal={"caption_branch": True, "image_branch": False})
+    settings = tiny_settings(t2i_pal={"caption_branch": True, "image_branch": False, "templates": 2})
     found = settings_of(parse_name("supervised"), settings).t2i_pal
-    assert (found.caption_branch, found.image_branch) == (False, True)
+    assert (found.caption_branch, found.image_branch, found.templates) == (False, True, 0)
+
+
+def test_an_ablation_that_leaves_nothing_to_learn_is_refused():
+    settings = tiny_settings(t2i_pal={"adapter": None, "prototypes": False})
+    with pytest.raises(UserError, match=r"'t2i_pal-without-prompts' .*t2i_pal: prompts, adapter and prototy"):
+        settings_of(parse_name("t2i_pal-without-prompts"), settings)
 
 
 # A setting, and the methods that read its section.

@@ -32,22 +32,6 @@ class ResampledMap(NamedTuple):
     resamples: NDArray[np.float64]  # [R]; nan where a resample has no positive of any class
 
 
-def paired_interval(
-    ours: Sequence[Scores],
-    theirs: Sequence[Scores],
-    labels: Labels,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-    level: float = LEVEL,
-) -> Interval:
-    """The difference ours - theirs of the mAP of two methods, each the mean over its seeds' scores [N, C].
-
-    For many pairs of methods call `resampled_map` once for each method, and `difference` for each pair.
-    """
-    first, second = (resampled_map(each, labels, resamples, seed) for each in (ours, theirs))
-    return difference(first, second, level)
-
-
 def difference(ours: ResampledMap, theirs: ResampledMap, level: float = LEVEL) -> Interval:
     """The difference ours - theirs and its percentile interval (Efron and Tibshirani, 1993, 13.3).
 

@@ -58,8 +58,5 @@ def _labels(test: Shards, classes: int) -> Labels:
 
 
 def _resample(predictions: Shards, shards: Sequence[str], labels: Labels) -> ResampledMap:
-    scores = [
-        np.array(predictions.read(shard, ["scores"])["scores"].to_pylist(), dtype=np.float32)
-        for shard in shards
-    ]
-    return resampled_map(scores, labels)
+    columns = [predictions.read(shard, ["scores"])["scores"].combine_chunks() for shard in shards]
+    return resampled_map([each.flatten().to_numpy().reshape(labels.shape) for each in columns], labels)

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from t2ipal.evaluation.fitted import Fitted, standardised
+from t2ipal.evaluation.metrics import Scores
 from t2ipal.evaluation.report import measure
 from t2ipal.evaluation.scoring import Scored, score_table
 from t2ipal.evaluation.thresholds import above
@@ -25,7 +27,7 @@ class Outcome:
     def predictions(self) -> pa.Table:
         """A row per image (schema PREDICTIONS)."""
         found = above(self.test.scores, self.fitted.thresholds)
-        return pa.table([self.test.ids, self.test.scores.tolist(), found], schema=PREDICTIONS)
+        return pa.table([self.test.ids, _lists(self.test.scores), found], schema=PREDICTIONS)
 
     def figures(self, classes: Sequence[str]) -> dict[str, Any]:
         """What `report.measure` says of them."""
@@ -45,3 +47,10 @@ def assess(method: Method, fitted: Fitted, classes: int, shards: Shards, names: 
     """Score shards of test features. Their labels are used for figures alone."""
     scored = score_table(method, classes, shards, names)
     return Outcome(replace(scored, scores=standardised(scored.scores, fitted.standardisation)), fitted)
+
+
+def _lists(scores: Scores) -> pa.Array:
+    """A list per row of [N, C]. As lists of Python's own, those of a large test set take gigabytes."""
+    images, classes = scores.shape
+    ends = pa.array(classes * np.arange(images + 1), pa.int32())
+    return pa.ListArray.from_arrays(ends, pa.array(scores.ravel(), pa.float32()))

@@ -16,10 +16,7 @@ def ranking_loss(scores: Tensor, labels: Tensor, margin: float = 1.0, known: Ten
     TaI-DPT (arXiv 2211.12739, authors' code): there the mean over rows is minimised. Where `known` [B, C] is
     False a class takes no part.
     """
-    gaps = functional.relu(margin - scores[:, :, None] + scores[:, None, :])  # [B, i, j]
-    held, absent = _parted(labels, known)
-    pairs = held[:, :, None] & absent[:, None, :]
-    return (gaps * pairs).sum(dim=(1, 2))
+    return _gaps(scores, *_parted(labels, known), margin)
 
 
 def class_ranking_loss(
@@ -30,12 +27,9 @@ def class_ranking_loss(
     a runs over the rows that hold class c, b over those that do not. Average precision ranks images within a
     class, which the loss above, ranking classes within an image, does not ask for.
     """
-    by_class = scores.T
     held, absent = (part.T for part in _parted(labels, known))
-    gaps = functional.relu(margin - by_class[:, :, None] + by_class[:, None, :])  # [C, a, b]
-    pairs = held[:, :, None] & absent[:, None, :]
-    count = pairs.sum(dim=(1, 2))
-    per_class = (gaps * pairs).sum(dim=(1, 2)) / count.clamp(min=1)
+    count = held.sum(dim=1) * absent.sum(dim=1)
+    per_class = _gaps(scores.T, held, absent, margin) / count.clamp(min=1)
     return per_class.sum() / (count > 0).sum().clamp(min=1)
 
 
@@ -59,6 +53,17 @@ def asymmetric_loss(
     absent = shifted.detach() ** gamma_negative * torch.log((1 - shifted).clamp(min=EPSILON))
     losses = -torch.where(labels, there, absent)
     return (losses if known is None else losses * known).sum(dim=1)
+
+
+def _gaps(scores: Tensor, held: Tensor, absent: Tensor, margin: float) -> Tensor:
+    """Per row: sum over its held i and absent j of max(0, margin - s_i + s_j).
+
+    Few are held: a table of all i and j would take gigabytes with a thousand classes.
+    """
+    row, i = held.nonzero(as_tuple=True)
+    gaps = functional.relu(margin - scores[row, i, None] + scores[row]) * absent[row]  # [held ones, j]
+    sums = gaps.sum(dim=1)
+    return sums.new_zeros(len(scores)).index_add(0, row, sums)
 
 
 def _parted(labels: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor]:

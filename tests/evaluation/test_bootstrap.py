@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from t2ipal.evaluation import bootstrap
-from t2ipal.evaluation.bootstrap import difference, paired_interval, resampled_map
+from t2ipal.evaluation.bootstrap import difference, resampled_map
 from t2ipal.evaluation.metrics import mean_average_precision
 
 
@@ -13,6 +13,12 @@ def simulated(generator, images, strengths, classes=3):
     shared = generator.normal(size=labels.shape)
     tables = [shared + each * labels + 0.5 * generator.normal(size=labels.shape) for each in strengths]
     return labels, [table.round(1).astype(np.float32) for table in tables]
+
+
+def paired_interval(ours, theirs, labels, resamples, seed=0, level=0.95):
+    """The difference ours - theirs of two methods, each with the scores of its seeds."""
+    first, second = (resampled_map(each, labels, resamples, seed) for each in (ours, theirs))
+    return difference(first, second, level)
 
 
 def by_loop(tables, labels, resamples, seed):

@@ -34,7 +34,7 @@ SWITCHES = [
     {"caption_branch": False},
     {"image_branch": False},
     {"prompts": False},
-    {"adapter": None, "heatmap": False, "prototypes": False, "prompts": False},
+    {"adapter": None, "heatmap": False, "prototypes": False},
 ]
 
 

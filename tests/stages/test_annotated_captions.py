@@ -9,6 +9,7 @@ from t2ipal.store import Store
 from t2ipal.tables import CAPTIONS
 from tests.layouts import write_captions, write_narratives
 from tests.recipes import tiny_recipe
+from tests.whole_table import read_all
 
 TEXTS = ["a fish", "two houses", "nothing", "a tree and a fish", "a house", "trees", "a fish"]
 
@@ -48,7 +49,7 @@ def test_sentences_become_the_table_that_an_engine_would_write(run):
         0,
     )
     assert report.notes == {"read": 7, "excluded": 0, "without class": 1, "left out": 0}
-    table = store.shards("captions").read_all()
+    table = read_all(store.shards("captions"))
     assert table.schema.equals(CAPTIONS)
     rows = table.to_pylist()
     assert [row["text"] for row in rows] == [text for text in TEXTS if text != "nothing"]
@@ -72,14 +73,14 @@ def test_only_what_is_missing_is_written_and_is_the_same_again(run):
     recipe, store = run
     captions.run(recipe, store)
     shards = store.shards("captions")
-    before = shards.read_all()
+    before = read_all(shards)
     kept = store.path("captions/captions-00000.parquet")
     written = os.stat(kept).st_mtime_ns
     shards.delete(["captions-00001", "captions-00002"])
     assert captions.pending(recipe, store) == ["captions-00001", "captions-00002"]
     assert images.pending(recipe, store)[1:] == ["images-00001-000", "images-00002-000"]
     assert captions.run(recipe, store).shards_done_before == 1
-    assert shards.read_all().equals(before)
+    assert read_all(shards).equals(before)
     assert os.stat(kept).st_mtime_ns == written
 
 
@@ -89,7 +90,7 @@ def test_narratives_with_a_cap(tmp_path):
     recipe, store = open_run(tmp_path / "run", path, per_class=2)
     report = captions.run(recipe, store)
     assert (report.rows, report.notes["left out"]) == (6, 12)
-    rows = store.shards("captions").read_all().to_pylist()
+    rows = read_all(store.shards("captions")).to_pylist()
     assert {row["source"] for row in rows} == {"localized_narratives"}
 
 

@@ -17,6 +17,7 @@ from t2ipal.tuning.load import load_tuning_set
 from t2ipal.tuning.source import LABELLED, is_held_out
 from tests.finished_images import compute_features, finished_images
 from tests.tiny_clip import tiny_backbone
+from tests.whole_table import read_all
 
 SHOTS, LABELS = "dual_coop-shots-3", "dual_coop-labels-50"
 FUSED = f"t2i_pal+{SHOTS}"
@@ -117,7 +118,7 @@ def test_a_fused_score_is_that_of_its_parts(scored, name, share, which):
 def of_photos(scored, name):
     """Of a trial on labelled photos: their ids, which are held out, and which it knows something of."""
     trial, shards = entry_of(scored, name).trial, scored[2].shards(LABELLED)
-    table = shards.read_all()
+    table = read_all(shards)
     labels, ids = read_labels(table, 3).numpy(), table["image_id"].to_pylist()
     held = np.array([is_held_out(each, trial.recipe) for each in ids])
     return trial, table, held, trial.known(labels & ~held[:, None], ids).any(axis=1)

@@ -19,6 +19,7 @@ from t2ipal.tuning.source import LABELLED, SYNTHETIC, is_held_out
 from t2ipal.tuning.trial import Trial
 from tests.finished_images import NAMES, compute_features
 from tests.tiny_clip import tiny_backbone
+from tests.whole_table import read_all
 
 
 def with_holdout(recipe, share):
@@ -26,7 +27,7 @@ def with_holdout(recipe, share):
 
 
 def held_captions(recipe, store):
-    names = store.shards("caption_features").read_all()["caption_id"].to_pylist()
+    names = read_all(store.shards("caption_features"))["caption_id"].to_pylist()
     return {name for name in names if is_held_out(name, recipe)}
 
 
@@ -38,7 +39,7 @@ def test_a_share_of_the_captions_is_kept_with_all_its_images(finished):
     recipe, store, *_ = finished
     held = held_captions(recipe, store)
     assert 2 < len(held) < 12  # of 24 about a quarter
-    keys = image_keys(store.shards("features").read_all()["image_id"].to_pylist(), SYNTHETIC)
+    keys = image_keys(read_all(store.shards("features"))["image_id"].to_pylist(), SYNTHETIC)
     data = tuning_set(recipe, store)
     assert (
         len(data.images.labels) == sum(key not in held for key in keys) == 46 - sum(k in held for k in keys)
@@ -53,12 +54,12 @@ def test_a_share_of_the_captions_is_kept_with_all_its_images(finished):
 def test_the_tuning_set_has_the_features_of_what_is_not_kept(finished):
     recipe, store, *_ = finished
     held, data = held_captions(recipe, store), tuning_set(recipe, store)
-    table = store.shards("features").read_all()
+    table = read_all(store.shards("features"))
     rows = [row for row in table.to_pylist() if row["image_id"].rpartition("-")[0] not in held]
     for n, row in enumerate(rows):
         assert data.images.features.whole[n].tolist() == row["global"]
         assert data.images.labels[n].nonzero().flatten().tolist() == row["labels"]
-    said = {row["caption_id"]: row for row in store.shards("caption_features").read_all().to_pylist()}
+    said = {row["caption_id"]: row for row in read_all(store.shards("caption_features")).to_pylist()}
     for n, row in enumerate(rows):
         place = data.images.caption[n]
         assert (
@@ -100,7 +101,7 @@ def spoil(store, table, key, rows):
 
 
 def image_names(store, chosen):
-    names = store.shards("features").read_all()["image_id"].to_pylist()
+    names = read_all(store.shards("features"))["image_id"].to_pylist()
     return {name for name in names if chosen(name.rpartition("-")[0])}
 
 
@@ -132,7 +133,7 @@ def test_thresholds_and_calibration_are_fitted_on_what_is_kept_alone(copy):
     trial = Trial.of(recipe, store)
     method = trial.load(tiny_backbone("resnet"))
     held = held_captions(recipe, store)
-    table = store.shards("features").read_all()
+    table = read_all(store.shards("features"))
     keys = image_keys(table["image_id"].to_pylist(), SYNTHETIC)
     rows = np.array([key in held for key in keys])
     scores, _ = score(method, *read_images(table))
@@ -159,7 +160,7 @@ def test_thresholds_and_calibration_are_fitted_on_what_is_kept_alone(copy):
 def test_standardisation_takes_its_statistics_from_all_images_and_thresholds_follow_it(finished):
     recipe, store, *_ = finished
     method = Trial.of(recipe, store).load(tiny_backbone("resnet"))
-    table = store.shards("features").read_all()
+    table = read_all(store.shards("features"))
     scores = torch.from_numpy(score(method, *read_images(table))[0])
     expected = Standardisation.fit(scores)
     found = fit(recipe, store, method, SYNTHETIC, standardise=True)

@@ -21,6 +21,7 @@ from t2ipal.store import Store
 from t2ipal.tables import CAPTIONS, IMAGES
 from tests.recipes import tiny_recipe
 from tests.tiny_models import save_painter
+from tests.whole_table import read_all
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def claimed(folder, recipe, shards=None):
 
 
 def pictures(store):
-    return {row["image_id"]: row["sha256"] for row in store.shards("images").read_all().to_pylist()}
+    return {row["image_id"]: row["sha256"] for row in read_all(store.shards("images")).to_pylist()}
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def finished(ray_cluster, tmp_path_factory, painter):
 
 def test_every_caption_has_its_images(finished):
     store, _, report = finished
-    table = store.shards("images").read_all()
+    table = read_all(store.shards("images"))
     assert table.schema.equals(IMAGES)
     kept = [row for row in range(12) if row % 4 != 2]
     assert table.column("image_id").to_pylist() == [f"c{row:08d}-{k}" for row in kept for k in (0, 1)]
@@ -84,7 +85,7 @@ def test_every_caption_has_its_images(finished):
 
 def test_a_row_describes_its_image(finished):
     store, recipe, _ = finished
-    for row in store.shards("images").read_all().to_pylist():
+    for row in read_all(store.shards("images")).to_pylist():
         assert decode(row["image"]).size == (row["width"], row["height"]) == (32, 32)
         assert row["sha256"] == sha256(row["image"])
         assert row["seed"] == derive_seed(recipe.seed, row["image_id"])
@@ -138,7 +139,7 @@ def test_images_of_captions_that_are_gone_are_removed(finished, tmp_path):
     assert images.pending(recipe, copy) == ["images-00000-001"]
     assert images.run(recipe, copy).rows == 18
     assert images.pending(recipe, copy) == []
-    assert shards.read_all().num_rows == 18
+    assert read_all(shards).num_rows == 18
 
 
 def test_captions_that_are_missing(tmp_path, recipe):
@@ -203,4 +204,4 @@ def test_a_killed_driver_loses_and_doubles_nothing(ray_cluster, painter, tmp_pat
     alone = ShardPainter(recipe.images, painter, recipe.seed, whole)
     for shard in image_shards(whole.shards("captions").done(), per_caption=1, shard_rows=1):
         alone(asdict(shard))
-    assert store.shards("images").read_all().equals(whole.shards("images").read_all())
+    assert read_all(store.shards("images")).equals(read_all(whole.shards("images")))

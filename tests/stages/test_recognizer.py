@@ -25,13 +25,14 @@ from t2ipal.tuning.trial import Trial
 from tests.finished_images import NAMES
 from tests.layouts import Photo, write_voc
 from tests.tiny_clip import EMBED_DIM, tiny_backbone
+from tests.whole_table import read_all
 
 METHODS = ("zero_shot", "zero_shot_standardised", "t2i_pal")
 
 
 def test_every_kept_image_has_its_features(finished):
     _, store, *_ = finished
-    table, images = store.shards("features").read_all(), store.shards("images").read_all()
+    table, images = read_all(store.shards("features")), read_all(store.shards("images"))
     assert table.schema.equals(FEATURES)
     kept = [row for row in images.to_pylist() if row["kept"]]
     assert table["image_id"].to_pylist() == [row["image_id"] for row in kept]
@@ -45,10 +46,10 @@ def test_every_kept_image_has_its_features(finished):
 
 def test_captions_and_the_test_set_have_features_too(finished):
     _, store, *_ = finished
-    captions = store.shards("caption_features").read_all()
+    captions = read_all(store.shards("caption_features"))
     assert captions.schema.equals(CAPTION_FEATURES)
     assert captions.num_rows == 24
-    tested = store.shards("test_features").read_all()
+    tested = read_all(store.shards("test_features"))
     assert tested.schema.equals(TEST_FEATURES)
     assert tested["ignored"].to_pylist() == [[]] * 12
     assert tested["image_id"].to_pylist() == [f"{i}.png" for i in range(12)]
@@ -69,8 +70,8 @@ def test_the_tuning_set_puts_images_and_captions_together(finished):
     recipe, store, *_ = finished
     all_of_them = recipe.model_copy(update={"tune": recipe.tune.model_copy(update={"holdout": 0.0})})
     data = load_tuning_set(all_of_them, store, SYNTHETIC, tiny_backbone("resnet"), with_templates=False)
-    images = [row for row in store.shards("images").read_all().to_pylist() if row["kept"]]
-    captions = store.shards("captions").read_all()["text"].to_pylist()
+    images = [row for row in read_all(store.shards("images")).to_pylist() if row["kept"]]
+    captions = read_all(store.shards("captions"))["text"].to_pylist()
     assert len(data.images.labels) == 46
     assert (data.captions.count, len(data.captions.labels)) == (24, 24)
     learned = data.captions.features

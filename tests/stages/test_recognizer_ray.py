@@ -7,6 +7,7 @@ from t2ipal.errors import UserError
 from t2ipal.stages import features, tune
 from t2ipal.tuning.trial import Trial
 from tests.finished_images import compute_features, finished_images
+from tests.whole_table import read_all
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def test_a_pool_computes_what_one_process_does(ray_cluster, pools):
     assert features.pending(recipe, store) == []
     compute_features(alone_recipe, alone)
     for table in ("features", "caption_features", "test_features"):
-        assert store.shards(table).read_all().equals(alone.shards(table).read_all())
+        assert read_all(store.shards(table)).equals(read_all(alone.shards(table)))
 
 
 @pytest.mark.timeout(600)  # each worker imports torch, which takes minutes where many processes share a core

@@ -17,6 +17,7 @@ from t2ipal.tables import CAPTIONS
 from t2ipal.tuning.session import run_tuning
 from t2ipal.tuning.trial import Trial
 from tests.finished_images import compute_features, finished_images
+from tests.whole_table import read_all
 
 
 def test_pending_work_is_named_until_it_is_done(finished):
@@ -53,7 +54,7 @@ def test_each_table_of_features_may_be_asked_for_alone(copy):
     assert features.pending(recipe, store, [features.TRAIN]) == ["train-00000"]
     compute_features(recipe, store, [features.TRAIN])
     assert features.pending(recipe, store, [features.TRAIN]) == []
-    names = store.shards(features.TRAIN).read_all()["image_id"].to_pylist()
+    names = read_all(store.shards(features.TRAIN))["image_id"].to_pylist()
     assert names == [f"t{i}.png" for i in range(12)]
 
 
@@ -178,7 +179,7 @@ def test_a_changed_test_set_is_noticed(own_test_set):
     labels.write_text(text + "\n12.png,tree")
     assert features.pending(recipe, store) == ["test-00000"]
     compute_features(recipe, store)
-    assert store.shards("test_features").read_all().num_rows == 13
+    assert read_all(store.shards("test_features")).num_rows == 13
     assert evaluate.pending(recipe, store)
 
 

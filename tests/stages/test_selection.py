@@ -8,6 +8,7 @@ from t2ipal.run_files import METRICS
 from t2ipal.stages import evaluate, tune
 from t2ipal.tuning.trial import Trial
 from tests.finished_images import compute_features, finished_images
+from tests.whole_table import read_all
 
 BASELINES = ["zero_shot", "zero_shot_standardised", "zero_shot_dense", "zero_shot_ensemble_standardised"]
 
@@ -30,7 +31,7 @@ def run(folder, shuffled, method):
 @pytest.mark.parametrize("method", ["t2i_pal", "t2i_pal_pvp"])
 def test_other_labels_of_the_test_set_change_figures_and_nothing_else(tmp_path, method):
     (recipe, store), (_, other) = (run(tmp_path / str(each), each, method) for each in (False, True))
-    tested = [each.shards("test_features").read_all() for each in (store, other)]
+    tested = [read_all(each.shards("test_features")) for each in (store, other)]
     assert tested[0]["labels"] != tested[1]["labels"]
     assert tested[0].drop(["labels"]).equals(tested[1].drop(["labels"]))
     trial = Trial.of(recipe, store)

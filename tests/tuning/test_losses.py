@@ -2,6 +2,8 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from t2ipal.tuning.losses import asymmetric_loss, class_ranking_loss, ranking_loss
 from tests.methods import formulas
@@ -29,6 +31,57 @@ def test_losses_against_loops(known, rows):
         assert (expected > 0) == (b in rows)
     expected = formulas.class_wise_ranking_loss(scores, labels, 0.7, sure)
     assert math.isclose(class_ranking_loss(SCORES, LABELS, 0.7, known), expected, abs_tol=1e-5)
+
+
+def over_all_pairs(scores, labels, margin, known):
+    """The sums of ranking_loss [B], and the number of pairs [B], over a table [B, C, C]."""
+    pairs = (labels & known)[:, :, None] & (~labels & known)[:, None, :]
+    gaps = functional.relu(margin - scores[:, :, None] + scores[:, None, :])
+    return (gaps * pairs).sum(dim=(1, 2)), pairs.sum(dim=(1, 2))
+
+
+def mean_over_classes(sums, count):
+    return (sums / count.clamp(min=1)).sum() / (count > 0).sum()
+
+
+@pytest.mark.parametrize("known", [ALL, SOME], ids=["all", "some"])
+def test_gradients_are_those_of_the_table_of_all_pairs(known):
+    weights = torch.rand(6, generator=torch.Generator().manual_seed(2))
+    scores = SCORES.clone().requires_grad_()
+    for found, expected in (
+        (
+            (ranking_loss(scores, LABELS, 0.7, known) * weights).sum(),
+            (over_all_pairs(scores, LABELS, 0.7, known)[0] * weights).sum(),
+        ),
+        (
+            class_ranking_loss(scores, LABELS, 0.7, known),
+            mean_over_classes(*over_all_pairs(scores.T, LABELS.T, 0.7, known.T)),
+        ),
+    ):
+        (ours,), (theirs,) = (torch.autograd.grad(each, scores) for each in (found, expected))
+        assert theirs.any()
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-6)
+
+
+class Largest(TorchDispatchMode):
+    """Notes the number of values of the largest tensor that is made."""
+
+    values = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor):
+            self.values = max(self.values, made.numel())
+        return made
+
+
+def test_no_table_of_all_pairs_is_made():
+    scores, labels = torch.zeros(20, 30, requires_grad=True), torch.zeros(20, 30, dtype=torch.bool)
+    labels[::4, 3] = True
+    for loss, others in ((ranking_loss, 30), (class_ranking_loss, 20)):
+        with Largest() as largest:
+            loss(scores, labels).sum().backward()
+        assert largest.values <= max(5 * others, scores.numel())
 
 
 def test_where_nothing_is_said_all_labels_are_known():
