@@ -97,12 +97,14 @@ def evaluate(recipe: Recipe, run: Store, out: Store, names: Sequence[str], seeds
         *features.pending(recipe, out, compare.tables(names)),
     ]
     check_models(recipe, work | {"tune": names})
+    plan = compare.entries(recipe, run, out, names, seeds)
+    if any(entry.is_tuned and not entry.is_done() for entry in plan):
+        work[compare.STAGE] = list(names)
     with _session(recipe, [stage for stage in work if work[stage]]):
         for stage in (captions, images):
             say(stage_line(stage.run(recipe, run)))
         say(stage_line(features.run(recipe, run, features.OF_TUNING)))
         say(stage_line(features.run(recipe, out, compare.tables(names))))
-        plan = compare.entries(recipe, run, out, names, seeds)
         for report in compare.complete(plan):
             say(stage_line(report))
     return compare.summary(plan, recipe, out)

@@ -118,3 +118,16 @@ def test_a_fresh_run_is_bound_to_the_recipe_and_not_to_the_photos_of_the_compari
     arguments = ("--recipe", recipe, "--out", out, "--run", run, "--split", "dev")
     assert "far enough" in refused(capsys, *arguments)
     Store.open(str(run)).claim(load_recipe(recipe))  # as jobs/pipeline.py does
+
+
+@pytest.mark.parametrize(("methods", "asked"), [("zero_shot,t2i_pal", True), ("zero_shot", False)])
+def test_only_what_is_tuned_asks_for_the_resources_of_a_trial(tmp_path, capsys, monkeypatch, methods, asked):
+    def stopped(recipe, stages):
+        raise UserError(f"stages {stages}", "nothing")
+
+    monkeypatch.setattr(evaluate, "_session", stopped)
+    monkeypatch.setattr(evaluate, "check_models", lambda *given: None)
+    recipe, out, run = recipe_file(tmp_path), tmp_path / "out", tmp_path / "run"
+    told = refused(capsys, "--recipe", recipe, "--out", out, "--run", run, "--methods", methods)
+    assert ("'compare'" in told) == asked
+    assert "'captions', 'images', 'features'" in told
