@@ -58,7 +58,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the comparison; return 0, or 2 after telling what the user has to put right."""
     arguments = _parse(argv)
     try:
-        recipe = _with_photos(load_recipe(arguments.recipe), arguments.dataset, arguments.split)
+        loaded = load_recipe(arguments.recipe)
+        recipe = _with_photos(loaded, arguments.dataset, arguments.split)
         names = _names(arguments.methods)
         check_paths(recipe)
         check_run_uri(arguments.out)
@@ -69,7 +70,11 @@ def main(argv: list[str] | None = None) -> int:
             else:
                 uri = arguments.run or recipe.run
                 check_run_uri(uri)
-                metrics = evaluate(recipe, Store.open(uri), out, names, arguments.seeds)
+                run = Store.open(uri)
+                with Lease(run):
+                    # A job of the same recipe goes on with the run: it has the recipe's own photos.
+                    run.claim(loaded, OF_THE_RUN)
+                    metrics = evaluate(recipe, run, out, names, arguments.seeds)
         _show(metrics, out)
     except KeyboardInterrupt:
         say("stopped; the same command goes on from here")
@@ -83,26 +88,26 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def evaluate(recipe: Recipe, run: Store, out: Store, names: Sequence[str], seeds: int) -> dict[str, Any]:
-    """Complete the synthetic images of the run, tune and score every method on them; return the figures."""
-    with Lease(run):
-        run.claim(recipe, OF_THE_RUN)
-        out.claim(recipe, OF_THE_PHOTOS)
-        check_models_unchanged(recipe, run)
-        work = {stage.STAGE: stage.pending(recipe, run) for stage in (captions, images)}
-        work[features.STAGE] = [
-            *features.pending(recipe, run, features.OF_TUNING),
-            *features.pending(recipe, out, compare.tables(names)),
-        ]
-        check_models(recipe, work | {"tune": names})
-        with _session(recipe, [stage for stage in work if work[stage]]):
-            for stage in (captions, images):
-                say(stage_line(stage.run(recipe, run)))
-            say(stage_line(features.run(recipe, run, features.OF_TUNING)))
-            say(stage_line(features.run(recipe, out, compare.tables(names))))
-            plan = compare.entries(recipe, run, out, names, seeds)
-            for report in compare.complete(plan):
-                say(stage_line(report))
-        return compare.summary(plan, recipe, out)
+    """Complete the images of a claimed run, tune and score every method on them; return the figures."""
+    out.claim(recipe, OF_THE_PHOTOS)
+    check_models_unchanged(recipe, run)
+    work = {stage.STAGE: stage.pending(recipe, run) for stage in (captions, images)}
+    work[features.STAGE] = [
+        *features.pending(recipe, run, features.OF_TUNING),
+        *features.pending(recipe, out, compare.tables(names)),
+    ]
+    check_models(recipe, work | {"tune": names})
+    plan = compare.entries(recipe, run, out, names, seeds)
+    if any(entry.is_tuned and not entry.is_done() for entry in plan):
+        work[compare.STAGE] = list(names)
+    with _session(recipe, [stage for stage in work if work[stage]]):
+        for stage in (captions, images):
+            say(stage_line(stage.run(recipe, run)))
+        say(stage_line(features.run(recipe, run, features.OF_TUNING)))
+        say(stage_line(features.run(recipe, out, compare.tables(names))))
+        for report in compare.complete(plan):
+            say(stage_line(report))
+    return compare.summary(plan, recipe, out)
 
 
 def evaluate_bundle(uri: str, recipe: Recipe, out: Store) -> dict[str, Any]:

@@ -40,6 +40,8 @@ STAGES: dict[str, ModuleType] = {
     "evaluate": evaluate,  # every method of the recipe on the test set
     "bundle": bundle,  # the recognizer as a folder of its own
 }
+# Whose settings bind a run: a job never reads the labelled photos that others learn from.
+OF_A_JOB = (*STAGES, "caption_features", "test_features")
 DEPLOY = "deploy"  # the bundle behind HTTP: Ray Serve
 ANSWER = "deploy/answer.json"  # what the endpoint said about one image
 
@@ -54,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
         check_paths(recipe)
         store = Store.open(uri)
         with Lease(store) as lease:
-            store.claim(recipe)
+            store.claim(recipe, OF_A_JOB)
             check_models_unchanged(recipe, store)
             run(recipe, store, arguments.stages, arguments.serve, lease)
     except KeyboardInterrupt:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from jobs.console import say
 from t2ipal.errors import UserError
 from t2ipal.recipe import CaptionsRecipe, Recipe
+from t2ipal.stages import compare
 
 WORK_AROUND_ENGINE_CPUS = (
     0.2  # of ray.data.llm's small steps that run beside the engine (t2ipal/stages/engine)
@@ -44,6 +45,8 @@ def needs(recipe: Recipe) -> list[Need]:
             0 if tune.gpu else tune.workers,
             tune.workers if tune.gpu else 0,
         ),
+        # A trial of a comparison is a task of its own, whatever the training's workers.
+        Need(compare.STAGE, "tune.gpu", compare.CPUS, int(tune.gpu)),
         Need(
             "deploy", "serve.replicas.min", serve.replicas.min * serve.cpus, serve.replicas.min * serve.gpus
         ),

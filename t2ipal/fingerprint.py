@@ -6,7 +6,10 @@ compared too.
 
 import hashlib
 import json
+from collections.abc import Collection
 from typing import Any
+
+from t2ipal.method_names import sections_of
 
 # stage -> (stages whose output it reads, settings of its own)
 _INPUTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -37,20 +40,25 @@ _EITHER = ("captions", "annotated_captions")
 def fingerprints(recipe: dict[str, Any]) -> dict[str, str]:
     """Return a hash for each stage that changes exactly when a setting that determines its output does."""
     settings = _settings(recipe)
+    keys = sorted(key for key in settings if _is_read(key, settings))
     return {
-        stage: _hash({key: settings[key] for key in sorted(settings) if _determines(stage, key)})
-        for stage in _INPUTS
+        stage: _hash({key: settings[key] for key in keys if _determines(stage, key)}) for stage in _INPUTS
     }
 
 
-def differences(recipe: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """Return the dotted keys with an effect on some stage whose values differ, in order."""
+def differences(
+    recipe: dict[str, Any], other: dict[str, Any], stages: Collection[str] | None = None
+) -> list[str]:
+    """Return the dotted keys with an effect on some stage, or on some of `stages`, whose values differ, in
+    order.
+    """
     ours, theirs = _settings(recipe), _settings(other)
     absent = object()
     return [
         key
         for key in sorted(ours | theirs)
-        if any(_determines(stage, key) for stage in _INPUTS)
+        if (_is_read(key, ours) or _is_read(key, theirs))
+        and any(_determines(stage, key) for stage in (_INPUTS if stages is None else stages))
         and ours.get(key, absent) != theirs.get(key, absent)
     ]
 
@@ -69,6 +77,12 @@ def _settings(recipe: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[dotted] = value
     return flat
+
+
+def _is_read(key: str, settings: dict[str, Any]) -> bool:
+    """Say whether a key is none of a method that a job with these settings does not tune."""
+    section, _, rest = key.partition(".")
+    return section != "methods" or rest.partition(".")[0] in sections_of(settings.get("tune.method", ""))
 
 
 def _determines(stage: str, key: str) -> bool:

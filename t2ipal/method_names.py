@@ -175,9 +175,13 @@ def settings_of(name: Name, settings: MethodsSettings) -> MethodsSettings:
         ) from error
 
 
+def sections_of(method: str) -> tuple[str, ...]:
+    """The sections of settings that a method reads."""
+    return (*_SECTIONS.get(method, (method,)), "zero_shot")
+
+
 def relevant_settings(name: str, methods: MethodsSettings) -> dict[str, Any]:
     """The settings, as plain data, that what a recognizer learns depends on."""
     parsed = parse_name(name)
-    sections = _SECTIONS.get(parsed.method, (parsed.method,))
     data = settings_of(parsed, methods).model_dump(mode="json")
-    return {section: data[section] for section in (*sections, "zero_shot")}
+    return {section: data[section] for section in sections_of(parsed.method)}

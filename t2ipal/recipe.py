@@ -4,6 +4,7 @@ A field is required where no value suits every run. Paths within a recipe (`./mo
 relative to the recipe's own file; `run` is a URI or a path relative to where the job is started.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -299,9 +300,11 @@ class Recipe(Section):
         """Return a hash of the settings, upstream ones included, that determine the stage's output."""
         return self.fingerprints()[stage]
 
-    def differences(self, other: dict[str, Any]) -> list[str]:
-        """Return the dotted keys that change outputs and differ from another recipe's settings."""
-        return differences(self.settings(), other)
+    def differences(self, other: dict[str, Any], stages: Collection[str] | None = None) -> list[str]:
+        """Return the dotted keys that change outputs, or those of `stages`, and differ from another recipe's
+        settings.
+        """
+        return differences(self.settings(), other, stages)
 
 
 def load_recipe(path: str | Path) -> Recipe:

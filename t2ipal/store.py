@@ -132,7 +132,7 @@ class Store:
             stage for stage, value in fingerprints.items() if stage in stages and bound.get(stage) != value
         ]
         if changed:
-            keys = ", ".join(recipe.differences(before)) or "the version of t2ipal"
+            keys = ", ".join(recipe.differences(before, changed)) or "the version of t2ipal"
             raise UserError(
                 f"the run folder {self.uri!r} holds a run of another recipe; what differs: {keys} "
                 f"(from stage {changed[0]!r} on)",

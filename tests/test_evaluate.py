@@ -7,6 +7,8 @@ from jobs import evaluate
 from jobs.evaluate import ALL, DEFAULT, _names, _parse, _with_photos
 from t2ipal.errors import UserError
 from t2ipal.method_names import ABLATIONS, LIMITED, NAMES, UNTUNED, WITHOUT, parse_name
+from t2ipal.recipe import load_recipe
+from t2ipal.store import Store
 from tests.recipes import tiny_recipe
 
 
@@ -103,3 +105,29 @@ def test_photos_may_be_others_than_the_recipes(tmp_path, monkeypatch):
     assert _with_photos(none, "/mine", None).evaluate.dataset == "/mine"
     with pytest.raises(UserError, match="dataset is null"):
         _with_photos(none, None, None)
+
+
+def test_a_fresh_run_is_bound_to_the_recipe_and_not_to_the_photos_of_the_comparison(
+    tmp_path, capsys, monkeypatch
+):
+    def stopped(*given):
+        raise UserError("far enough", "nothing")
+
+    monkeypatch.setattr(evaluate, "evaluate", stopped)
+    recipe, out, run = recipe_file(tmp_path), tmp_path / "out", tmp_path / "run"
+    arguments = ("--recipe", recipe, "--out", out, "--run", run, "--split", "dev")
+    assert "far enough" in refused(capsys, *arguments)
+    Store.open(str(run)).claim(load_recipe(recipe))  # as jobs/pipeline.py does
+
+
+@pytest.mark.parametrize(("methods", "asked"), [("zero_shot,t2i_pal", True), ("zero_shot", False)])
+def test_only_what_is_tuned_asks_for_the_resources_of_a_trial(tmp_path, capsys, monkeypatch, methods, asked):
+    def stopped(recipe, stages):
+        raise UserError(f"stages {stages}", "nothing")
+
+    monkeypatch.setattr(evaluate, "_session", stopped)
+    monkeypatch.setattr(evaluate, "check_models", lambda *given: None)
+    recipe, out, run = recipe_file(tmp_path), tmp_path / "out", tmp_path / "run"
+    told = refused(capsys, "--recipe", recipe, "--out", out, "--run", run, "--methods", methods)
+    assert ("'compare'" in told) == asked
+    assert "'captions', 'images', 'features'" in told

@@ -209,6 +209,9 @@ CAPTIONS_ON = {"captions", "images", "features", "caption_features", "tune", "ev
         ("methods.t2i_pal.schedule.epochs", 99, {"tune", "evaluate", "bundle"}),
         ("methods.t2i_pal.schedule.batch", 7, {"tune", "evaluate", "bundle"}),
         ("methods.zero_shot.template", "the {}", {"tune", "evaluate", "bundle"}),
+        ("methods.dual_coop.k", 1.0, set()),  # of what the job does not tune
+        ("methods.pvp.contrast", 0.9, set()),
+        ("methods.fusion.few_shot", 0.9, set()),
         ("tune.method", "pvp", {"tune", "evaluate", "bundle"}),
         ("tune.holdout", 0.3, {"tune", "evaluate", "bundle"}),
         ("tune.workers", 2, set()),
@@ -230,6 +233,17 @@ def test_a_fingerprint_changes_exactly_with_what_determines_the_output(key, valu
     differing = after.differences(before.model_dump(mode="json"))
     assert bool(differing) == bool(stages)
     assert all(name.startswith(key) for name in differing)
+
+
+def test_the_settings_of_all_that_is_within_the_tuned_method_count():
+    before = Recipe.model_validate(DATA | {"tune": {"method": "t2i_pal_pvp"}})
+    for key in ("t2i_pal.schedule.epochs", "pvp.contrast", "t2i_pal_pvp.share"):
+        after = Recipe.model_validate(
+            changed(f"methods.{key}", 0.9 if "epochs" not in key else 99)
+            | {"tune": {"method": "t2i_pal_pvp"}}
+        )
+        assert after.fingerprint("tune") != before.fingerprint("tune")
+        assert after.differences(before.settings()) == [f"methods.{key}"]
 
 
 @pytest.mark.parametrize(

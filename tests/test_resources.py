@@ -35,6 +35,14 @@ def test_a_stage_that_would_wait_for_ever_is_named(changes, stage, message, caps
     assert f"so {stage} will wait for more" in capsys.readouterr().out
 
 
+def test_a_comparison_needs_one_gpu_however_many_workers_a_job_tunes_with():
+    recipe = tiny_recipe(tune={"workers": 8, "gpu": True})
+    check_resources(recipe, ["compare"], {"CPU": 1.0, "GPU": 1.0}, grows=False)
+    with pytest.raises(UserError, match=r"tune.gpu needs 1 CPUs and 1 GPUs"):
+        check_resources(recipe, ["compare"], SMALL, grows=False)
+    check_resources(tiny_recipe(tune={"workers": 8}), ["compare"], SMALL, grows=False)
+
+
 def test_captions_from_a_file_need_nothing():
     recipe = tiny_recipe(captions=None, annotated_captions={"path": "a.txt"})
     assert "captions" not in {need.stage for need in needs(recipe)}

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from moto.server import ThreadedMotoServer
 
+from jobs.pipeline import OF_A_JOB
 from t2ipal.errors import UserError
 from t2ipal.recipe import Recipe
 from t2ipal.store import RUN_FILE, Store
@@ -112,6 +113,17 @@ def test_claim_keeps_another_recipe_out(store):
     with pytest.raises(UserError, match=r"captions\.count, tune\.holdout .*'captions'"):
         store.claim(Recipe.model_validate(changed("captions.count", 9) | {"tune": {"holdout": 0.3}}))
     assert store.shards("captions").missing(["s-0"]) == []  # nothing lost
+
+
+def test_a_job_keeps_its_run_when_only_what_it_never_reads_is_changed(tmp_path):
+    store = Store.open(str(tmp_path))
+    before = Recipe.model_validate(DATA)
+    store.claim(before)
+    assert {*before.fingerprints()} - {*OF_A_JOB} == {"train_features"}
+    others = changed("methods.dual_coop.k", 1.0) | {"evaluate": {"train_split": "dev"}}
+    store.claim(Recipe.model_validate(others), OF_A_JOB)
+    with pytest.raises(UserError, match=r"what differs: tune\.holdout \("):
+        store.claim(Recipe.model_validate(others | {"tune": {"holdout": 0.3}}), OF_A_JOB)
 
 
 def test_shards_carry_the_fingerprint_of_their_stage(store):

@@ -90,7 +90,7 @@ class TextTower:
                 raise UserError(
                     f"class name {name!r} and a context of {length} tokens are {last + length + 1} tokens; "
                     f"the backbone takes {self.context_length}",
-                    "lower tune.context or shorten the name",
+                    "lower methods.<method>.context or shorten the name",
                 )
         places = ids[:, start : start + 1].expand(-1, length)
         ids = torch.cat([ids[:, :start], places, ids[:, start:]], dim=1)[:, : self.context_length]

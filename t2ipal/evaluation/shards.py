@@ -34,8 +34,13 @@ def open_photos(recipe: Recipe, purpose: Purpose) -> Dataset | None:
     evaluate = recipe.evaluate
     if evaluate.dataset is None:
         return None
-    split = evaluate.split if purpose == "test" else evaluate.train_split
-    dataset = open_dataset(evaluate.dataset, split, Vocabulary.load(recipe.vocabulary))
+    vocabulary = Vocabulary.load(recipe.vocabulary)
+    if purpose == "test":
+        split = evaluate.split
+        dataset = open_dataset(evaluate.dataset, split, vocabulary)
+    else:
+        split = evaluate.train_split
+        dataset = open_dataset(evaluate.dataset, split, vocabulary, "evaluate.train_split")
     if not any(dataset.labels(i) for i in range(len(dataset))):
         raise UserError(
             f"no image of the {purpose} set {evaluate.dataset!r}, split {split!r}, holds a class of the "

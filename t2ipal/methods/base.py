@@ -6,6 +6,7 @@ Shapes: B rows of a batch, C classes, P patches, L tokens, D embedding width.
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Literal, NamedTuple, Protocol, Self
 
 import torch
@@ -122,8 +123,9 @@ class Method(nn.Module, ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are; the CPU for a method without any."""
-        return next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
+        """Where its parameters and buffers are; the CPU for a method without any."""
+        held = chain(self.parameters(), self.buffers())
+        return next((tensor.device for tensor in held), torch.device("cpu"))
 
     def export(self) -> dict[str, Tensor]:
         """What a recognizer needs of the tuned parameters, on the CPU; `build_method(..., exported=True)`

@@ -63,6 +63,11 @@ class Entry:
         manifest = self.trial.store.shards(TABLE).done().get(self.shard)
         return manifest is not None and manifest.extra.get("source") == self.source()
 
+    @property
+    def is_tuned(self) -> bool:
+        """Whether anything that it needs is tuned: that, and its scores, are for a GPU if there is one."""
+        return any(_is_tuned(trial) for trial in self.trials())
+
     def trials(self) -> list[Trial]:
         """All that it needs, the label-free one first."""
         return [self.trial] if self.label_free is None else [self.label_free, self.trial]
@@ -109,7 +114,7 @@ def _run(groups: Sequence[Sequence[Entry]]) -> Iterator[StageReport]:
     """Complete groups of entries, each in a task of its own."""
     import ray
 
-    waiting = [_task(group[0].trial.recipe).remote(group) for group in groups]
+    waiting = [_task(group).remote(group) for group in groups]
     try:
         while waiting:
             (ready,), waiting = ray.wait(waiting)
@@ -119,11 +124,16 @@ def _run(groups: Sequence[Sequence[Entry]]) -> Iterator[StageReport]:
             ray.cancel(task)
 
 
-def _task(recipe: Recipe) -> Any:
+def _task(group: Sequence[Entry]) -> Any:
     import ray
 
     # As a stage's own errors, a trial's are raised where it is waited for.
-    return ray.remote(num_cpus=CPUS, num_gpus=int(recipe.tune.gpu), max_retries=MAX_RETRIES)(complete_here)
+    return ray.remote(num_cpus=CPUS, num_gpus=int(_on_gpu(group)), max_retries=MAX_RETRIES)(complete_here)
+
+
+def _on_gpu(group: Sequence[Entry]) -> bool:
+    """Say whether a group of entries is for a GPU: where nothing is tuned there is little to compute."""
+    return group[0].trial.recipe.tune.gpu and group[0].is_tuned
 
 
 def summary(plan: Sequence[Entry], recipe: Recipe, out: Store) -> dict[str, Any]:
@@ -160,7 +170,7 @@ def complete_here(group: Sequence[Entry]) -> list[StageReport]:
     for trial in {trial.folder: trial for entry in group for trial in entry.trials()}.values():
         if _is_tuned(trial) and not trial.is_done():
             run_tuning(trial, on_epoch=lambda entry: None)
-    backbone = load_backbone(group[0].trial.recipe.backbone)
+    backbone = load_backbone(group[0].trial.recipe.backbone, "cuda" if _on_gpu(group) else "cpu")
     return [_score(entry, backbone, start) for entry in group]
 
 

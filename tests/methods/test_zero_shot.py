@@ -59,3 +59,9 @@ def test_nothing_is_tuned(name):
     assert list(method.phases()) == []
     with pytest.raises(ValueError, match="no phase 'tune'"):
         method(None, "tune")
+
+
+def test_without_parameters_the_device_is_that_of_the_features():
+    method = tiny_method("zero_shot", SETTINGS)
+    assert method.device.type == "cpu"
+    assert method.to("meta").device.type == "meta"

@@ -12,6 +12,7 @@ from t2ipal.stages import compare, evaluate, features
 from t2ipal.store import Store
 from t2ipal.tuning import session
 from tests.finished_images import compute_features
+from tests.recipes import tiny_recipe
 
 NAMES = [
     "zero_shot",
@@ -205,3 +206,11 @@ def test_a_bundle_is_measured_as_its_run_was(again):
     for key in ("dataset", "split", "images"):
         assert found[key] == expected[key]
     assert out.shards(compare.TABLE).read("t2i_pal").num_rows == 12
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_only_what_is_tuned_gets_a_gpu(tmp_path, gpu):
+    store = Store.open(str(tmp_path))
+    names = ["zero_shot", "zero_shot_standardised", "t2i_pal", "t2i_pal+dual_coop-shots-1"]
+    plan = compare.entries(tiny_recipe(tune={"gpu": gpu}), store, store, names, seeds=1)
+    assert [compare._on_gpu([entry]) for entry in plan] == [False, False, gpu, gpu]

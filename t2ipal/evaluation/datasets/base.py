@@ -147,11 +147,16 @@ def class_of(words: Words, name: str, source: Path, place: str) -> int:
         ) from None
 
 
+class UnknownSplit(Exception):
+    """A data set has no such split; `known` are those that it has."""
+
+    def __init__(self, problem: str, known: Iterable[str]) -> None:
+        super().__init__(problem)
+        self.known = sorted(known)
+
+
 def known_split(folder: Path, split: str, splits: Iterable[str]) -> None:
-    """Raise UserError unless a data set's folder has the split."""
-    known = sorted(splits)
+    """Raise UnknownSplit unless a data set's folder has the split."""
+    known = set(splits)
     if split not in known:
-        raise UserError(
-            f"the data set at {folder} has no split {split!r}",
-            f"set evaluate.split to one of: {', '.join(known) or 'none is there, so restore its files'}",
-        )
+        raise UnknownSplit(f"the data set at {folder} has no split {split!r}", known)

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from t2ipal.errors import UserError
-from t2ipal.evaluation.datasets.base import class_words
+from t2ipal.evaluation.datasets.base import UnknownSplit, class_words
 from t2ipal.picturebook.scenes import Scene, Split, scene
 from t2ipal.vocabulary import Vocabulary
 
@@ -48,10 +47,7 @@ def open_scenes(split: str, vocabulary: Vocabulary) -> Scenes:
 
     known: dict[str, Split] = {name: name for name in SCENES}
     if split not in known:
-        raise UserError(
-            f"the picture world has no test split {split!r}",
-            f"set evaluate.split to one of: {', '.join(sorted(known))}",
-        )
+        raise UnknownSplit(f"the picture world has no split {split!r}", known)
     words = class_words(vocabulary)
     names = picturebook.vocabulary()
     return Scenes(known[split], {i: words[name] for i, name in enumerate(names) if name in words})
