@@ -14,8 +14,9 @@ painted image, so it can tell which named things are not there. Three steps:
 
 The answer is (1 - share) s^t + share s^v, with s^t T2I-PAL's own.
 
-It is PVP's independence that helps: with `judge: t2i_pal`, where a T2I-PAL tuned before takes PVP's place in
-step 2, and nothing of PVP is used, the doubtful labels are those that it has already learned to believe.
+With `judge: t2i_pal` a T2I-PAL tuned before takes PVP's place in step 2 and nothing of PVP is used: to see
+what PVP is worth. In the drawn world that loses 0.7 points. The visual prototype gains 0.2 on development and
+on test scenes; leaving out doubtful labels gained 0.6 on development scenes and nothing on test scenes.
 """
 
 from collections.abc import Sequence
