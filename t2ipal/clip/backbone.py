@@ -13,8 +13,8 @@ from open_clip.pretrained import get_pretrained_cfg, is_pretrained_cfg
 from open_clip.transform import merge_preprocess_dict
 from PIL import Image
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
+from t2ipal.clip.chunks import in_chunks
 from t2ipal.clip.preprocess import Preprocess
 from t2ipal.clip.text import ClassTokens, TextFeatures, TextTower, Tokenizer
 from t2ipal.clip.vision import ImageFeatures, image_features
@@ -84,20 +84,14 @@ class Backbone:
         return self.logit_scale_parameter.exp()
 
     def encode(self, pixels: Tensor, pool_positions: bool, chunk: int) -> Tensor:
-        """Global features [N, D] of inputs [N, 3, H, W]; gradients reach the pixels.
-
-        Where there are more than `chunk` inputs, they pass in chunks whose inner state is computed again for
-        the gradients instead of being held: the result is the same, the memory that of one chunk.
+        """Global features [N, D] of inputs [N, 3, H, W], `chunk` of them at once; gradients reach the
+        pixels.
         """
 
         def whole(part: Tensor) -> Tensor:
             return image_features(self._model.visual, part, pool_positions).whole
 
-        pixels = pixels.to(self.device)
-        parts = pixels.split(chunk)
-        if len(parts) == 1:
-            return whole(pixels)
-        return torch.cat([checkpoint(whole, part, use_reentrant=False) for part in parts])
+        return in_chunks(whole, chunk, pixels.to(self.device))
 
     @torch.no_grad()
     def images(self, images: Sequence[Image.Image]) -> ImageFeatures:
@@ -119,11 +113,15 @@ class Backbone:
         """Token ids of class names behind `length` places for a context."""
         return self._text.class_tokens(names, length)
 
-    def prompts(self, context: Tensor, classes: ClassTokens) -> Tensor:
-        """Features [C, D] of every class behind the context [n, W], or each behind its own of [C, n, W];
-        gradients reach the context.
+    def prompts(self, context: Tensor, classes: ClassTokens, chunk: int) -> Tensor:
+        """Features [C, D] of every class behind the context [n, W], or each behind its own of [C, n, W],
+        `chunk` classes at once; gradients reach the context.
         """
-        return self._text.prompts(context, classes)
+
+        def features(before: Tensor, ids: Tensor) -> Tensor:
+            return self._text.prompts(before, classes._replace(ids=ids))
+
+        return in_chunks(features, chunk, context.expand(len(classes.ids), -1, -1), classes.ids)
 
 
 def load_backbone(

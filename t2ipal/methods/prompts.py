@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from t2ipal.clip import Backbone
 
 CONTEXT_STD = 0.02  # of the first context, as CoOp's and all that came of it
+CHUNK = 256  # class names that go through the text tower at once: of RN50's some 2 GB
 
 Features = TypeVar("Features")  # what some kind of prompts stands for
 
@@ -62,6 +63,10 @@ class LearnedPrompts(nn.Module, ABC, Generic[Features]):
     def _encode(self) -> Features:
         """The features of the contexts as they are now."""
 
+    def _features(self, context: Tensor) -> Tensor:
+        """Those [C, D] of the classes behind a context."""
+        return self._backbone.prompts(context, self._tokens, CHUNK)
+
 
 class Prompts(LearnedPrompts[ClassFeatures]):
     """Two contexts, for whole images and for patches, that all classes share (TaI-DPT, arXiv 2211.12739,
@@ -78,8 +83,8 @@ class Prompts(LearnedPrompts[ClassFeatures]):
 
     def _encode(self) -> ClassFeatures:
         return ClassFeatures(
-            self._backbone.prompts(self.global_context, self._tokens),
-            self._backbone.prompts(self.local_context, self._tokens),
+            self._features(self.global_context),
+            self._features(self.local_context),
         )
 
 
@@ -103,8 +108,8 @@ class ContrastedPrompts(LearnedPrompts[ContrastedFeatures]):
 
     def _encode(self) -> ContrastedFeatures:
         return ContrastedFeatures(
-            self._backbone.prompts(self.positive_context, self._tokens),
-            self._backbone.prompts(self.negative_context, self._tokens),
+            self._features(self.positive_context),
+            self._features(self.negative_context),
         )
 
 

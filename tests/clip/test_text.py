@@ -52,7 +52,8 @@ def test_tokens_end_with_the_end_token():
 
 
 def test_a_context_of_word_embeddings_is_the_plain_sentence(backbone):
-    prompts = backbone.prompts(context_of(backbone, "a picture of a"), backbone.class_tokens(NAMES, 4))
+    context = context_of(backbone, "a picture of a")
+    prompts = backbone.prompts(context, backbone.class_tokens(NAMES, 4), len(NAMES))
     expected = encode(backbone, [f"a picture of a {name}" for name in NAMES])
     torch.testing.assert_close(prompts, expected, atol=1e-5, rtol=0)
 
@@ -60,14 +61,14 @@ def test_a_context_of_word_embeddings_is_the_plain_sentence(backbone):
 def test_every_class_may_have_a_context_of_its_own(backbone):
     openings = ["a picture of a", "photo of the red", "the blue and red"]
     contexts = torch.stack([context_of(backbone, words) for words in openings])
-    prompts = backbone.prompts(contexts, backbone.class_tokens(NAMES, 4))
+    prompts = backbone.prompts(contexts, backbone.class_tokens(NAMES, 4), len(NAMES))
     expected = encode(backbone, [f"{words} {name}" for words, name in zip(openings, NAMES, strict=True)])
     torch.testing.assert_close(prompts, expected, atol=1e-5, rtol=0)
 
 
 def test_gradients_reach_the_context_and_nothing_else(backbone):
     context = torch.randn(4, backbone.width, requires_grad=True)
-    backbone.prompts(context, backbone.class_tokens(NAMES, 4)).square()[:, 0].sum().backward()
+    backbone.prompts(context, backbone.class_tokens(NAMES, 4), len(NAMES)).square()[:, 0].sum().backward()
     assert (context.grad.abs().sum(dim=1) > 0).all()
     assert all(p.grad is None and not p.requires_grad for p in backbone._model.parameters())
 

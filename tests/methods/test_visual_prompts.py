@@ -6,7 +6,7 @@ from t2ipal.method_settings import PretrainSettings
 from t2ipal.methods import visual_prompts
 from t2ipal.methods.visual_prompts import VisualPrompts
 from tests.methods.given import images, units
-from tests.tiny_clip import EMBED_DIM, TOWERS, tiny_backbone
+from tests.tiny_clip import EMBED_DIM, tiny_backbone
 from tests.tuning.tiny_set import tiny_method, tiny_settings
 
 
@@ -15,23 +15,6 @@ def prompts(space="pixels", tower="resnet", exported=False, **backbone):
     return VisualPrompts(
         tiny_backbone(tower, **backbone), 3, settings, torch.Generator().manual_seed(0), exported
     )
-
-
-@pytest.mark.parametrize("tower", TOWERS)
-def test_chunks_give_the_features_and_the_gradients_of_the_whole(tower):
-    backbone = tiny_backbone(tower)
-    pixels = torch.randn(5, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    towards = units(1, 5)
-    found = []
-    for chunk in (5, 2, 1):
-        seen = pixels.clone().requires_grad_()
-        features = backbone.encode(seen, True, chunk)
-        (features * towards).sum().backward()
-        found.append((features.detach(), seen.grad))
-    assert found[0][1].abs().sum() > 0
-    for features, gradient in found[1:]:
-        torch.testing.assert_close(features, found[0][0], atol=1e-6, rtol=0)
-        torch.testing.assert_close(gradient, found[0][1], atol=1e-6, rtol=0)
 
 
 def test_training_in_chunks_gives_the_same_gradients(monkeypatch):
