@@ -93,13 +93,19 @@ class Shards:
         return manifest
 
     def read(self, name: str, columns: Sequence[str] | None = None, verify: bool = False) -> pa.Table:
-        """Return a shard; with `verify`, raise ValueError first if its checksum is not the manifest's."""
-        data = self.store.read_bytes(self._parquet(name))
+        """Return a shard, or some of its columns without fetching the others; with `verify`, raise ValueError
+        first if its checksum is not the manifest's.
+        """
+        path, chosen = self._parquet(name), list(columns) if columns is not None else None
+        if chosen is not None and not verify:
+            with self.store.filesystem.open_input_file(self.store.path(path)) as file:
+                return pq.read_table(file, columns=chosen)
+        data = self.store.read_bytes(path)
         if verify:
             manifest = self._manifest(name)
             if manifest is None or hashlib.sha256(data).hexdigest() != manifest.sha256:
                 raise ValueError(f"the shard {self.stage}/{name} is not the one that its manifest describes")
-        return pq.read_table(pa.BufferReader(data), columns=list(columns) if columns is not None else None)
+        return pq.read_table(pa.BufferReader(data), columns=chosen)
 
     @property
     def _manifests(self) -> str:

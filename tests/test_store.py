@@ -58,6 +58,16 @@ def test_reads_what_was_written(store):
     assert shards.read("s-0", columns=["value"]).column_names == ["value"]
 
 
+def test_columns_come_without_the_rest_of_the_file(store, monkeypatch):
+    store.shards("captions").write("s-0", TABLE)
+    monkeypatch.delattr(Store, "read_bytes")
+    assert store.shards("captions").read("s-0", ["value"]).equals(TABLE.select(["value"]))
+    with pytest.raises(AttributeError):
+        store.shards("captions").read("s-0")
+    with pytest.raises(FileNotFoundError):
+        store.shards("captions").read("s-1", ["value"])
+
+
 def test_writing_again_replaces(store):
     shards = store.shards("captions")
     shards.write("s-0", TABLE)

@@ -6,22 +6,25 @@ were kept from tuning. What learns from labelled photos has its own from these, 
 may know. Shapes: N images, C classes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from t2ipal.clip.feature_tables import read_labels
 from t2ipal.evaluation.calibration import Calibration
-from t2ipal.evaluation.metrics import Scores
-from t2ipal.evaluation.scoring import Scored, score_table
+from t2ipal.evaluation.metrics import Labels, Scores
+from t2ipal.evaluation.scoring import score_table
 from t2ipal.evaluation.thresholds import known_f1_thresholds
 from t2ipal.methods.base import Method
 from t2ipal.methods.fusion import Range
 from t2ipal.methods.standardise import Standardisation
 from t2ipal.recipe import Recipe
+from t2ipal.shards import Shards
 from t2ipal.store import Store
 from t2ipal.tuning.limited import Known
 from t2ipal.tuning.load import image_keys
@@ -61,24 +64,28 @@ def fit(
     known: Known | None = None,
 ) -> Fitted:
     """Fit them for a tuned method on the table that it was tuned on; of its labels only those that are
-    `known`, where that is said. The standardisation is that of all its images, without their labels.
+    `known`, where that is said. The standardisation is that of all its images, without their labels. No
+    image is scored that nothing is taken from.
     """
+    shards, names = run.shards(table), source_shards(recipe, run, table)
     classes = len(Vocabulary.load(recipe.vocabulary))
-    seen = score_table(method, classes, run.shards(table), source_shards(recipe, run, table))
-    held, told = _held_out(seen, recipe, table), np.ones_like(seen.labels)
-    if known is not None:
-        # As in tuning, which does not have what is held out: no shot may be spent on it.
-        told = known(seen.labels & ~held[:, None], seen.ids)
-    used = told.any(axis=1)
-    standardisation = Standardisation.fit(torch.from_numpy(seen.scores[used])) if standardise else None
+    ids, labels = _ids_and_labels(shards, names, classes)
+    held = np.array([is_held_out(key, recipe) for key in image_keys(ids, table)])
+    # As in tuning, which does not have what is held out: no shot may be spent on it.
+    told = np.ones_like(labels) if known is None else known(labels & ~held[:, None], ids)
+    used = np.any(told, axis=1)
     # A small run, or its recipe, may have held nothing out, and shots are never held out.
-    rows = used & held if (used & held).any() else used
-    scores, labels, told = standardised(seen.scores[rows], standardisation), seen.labels[rows], told[rows]
+    fitting = used & held if (used & held).any() else used
+    scored = used if standardise else fitting
+    seen = score_table(method, classes, shards, names, scored).scores
+    standardisation = Standardisation.fit(torch.from_numpy(seen)) if standardise else None
+    seen = seen[fitting[scored]]
+    scores, labels, told = standardised(seen, standardisation), labels[fitting], told[fitting]
     return Fitted(
         known_f1_thresholds(scores, labels, told),
         Calibration.fit(scores, labels, told),
         standardisation,
-        Range.of(seen.scores[rows]),
+        Range.of(seen),
     )
 
 
@@ -90,6 +97,7 @@ def standardised(scores: Scores, standardisation: Standardisation | None) -> Sco
     return result
 
 
-def _held_out(seen: Scored, recipe: Recipe, table: str) -> NDArray[np.bool_]:
-    """Which images were kept from tuning."""
-    return np.array([is_held_out(key, recipe) for key in image_keys(seen.ids, table)])
+def _ids_and_labels(shards: Shards, names: Sequence[str], classes: int) -> tuple[list[str], Labels]:
+    """Of all images, without their features; labels are [N, C]."""
+    rows = pa.concat_tables(shards.read(name, ["image_id", "labels"]) for name in names)
+    return rows["image_id"].to_pylist(), read_labels(rows, classes).numpy()

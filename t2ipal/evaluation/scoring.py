@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 from torch import Tensor
 
 from t2ipal.clip.feature_tables import read_images, read_labels
@@ -42,9 +44,17 @@ def score(
     return np.concatenate(fused), {name: np.concatenate(tables) for name, tables in parts.items()}
 
 
-def score_table(method: Method, classes: int, shards: Shards, names: Sequence[str]) -> Scored:
-    """Score shards of a table of features one by one: of all images together only the scores are held."""
-    scored = list(_score_each(method, classes, shards, names))
+def score_table(
+    method: Method,
+    classes: int,
+    shards: Shards,
+    names: Sequence[str],
+    chosen: NDArray[np.bool_] | None = None,
+) -> Scored:
+    """Score shards of a table of features one by one: of all images together only the scores are held. Of
+    the rows of all these shards, in order, only those where `chosen` [rows] says so.
+    """
+    scored = list(_score_each(method, classes, shards, names, chosen))
     return Scored(
         [each for part in scored for each in part.ids],
         np.concatenate([part.scores for part in scored]),
@@ -54,9 +64,15 @@ def score_table(method: Method, classes: int, shards: Shards, names: Sequence[st
     )
 
 
-def _score_each(method: Method, classes: int, shards: Shards, names: Sequence[str]) -> Iterator[Scored]:
+def _score_each(
+    method: Method, classes: int, shards: Shards, names: Sequence[str], chosen: NDArray[np.bool_] | None
+) -> Iterator[Scored]:
+    at = 0
     for name in names:
         rows = shards.read(name)
+        if chosen is not None:
+            here, at = chosen[at : at + rows.num_rows], at + rows.num_rows
+            rows = rows.filter(pa.array(here))
         if rows.num_rows:  # of a shard may be nothing that was kept
             labels = read_labels(rows, classes).numpy()
             tells = "ignored" in rows.column_names  # those of a test set do

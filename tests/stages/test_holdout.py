@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from t2ipal.clip.feature_tables import read_images
+from t2ipal.evaluation import scoring
 from t2ipal.evaluation.calibration import Calibration
 from t2ipal.evaluation.fitted import Fitted, fit
 from t2ipal.evaluation.scoring import score
@@ -171,6 +172,44 @@ def test_standardisation_takes_its_statistics_from_all_images_and_thresholds_fol
     labels = np.array([[c in found for c in range(3)] for found in table["labels"].to_pylist()])
     thresholds = best_f1_thresholds(expected(scores).numpy()[rows], labels[rows])
     np.testing.assert_allclose(found.thresholds, thresholds, atol=1e-4)
+
+
+@pytest.fixture
+def scored(monkeypatch):
+    """Grows by the number of images of each shard that is scored."""
+    counts = []
+    read = scoring.read_images
+    monkeypatch.setattr(scoring, "read_images", lambda rows: counts.append(rows.num_rows) or read(rows))
+    return counts
+
+
+@pytest.mark.parametrize(
+    ("holdout", "standardise", "all_of_them"), [(0.25, False, False), (0.25, True, True), (0.0, False, True)]
+)
+def test_only_what_is_fitted_on_is_scored(finished, scored, holdout, standardise, all_of_them):
+    recipe, store, *_ = finished
+    names = read_all(store.shards("features"))["image_id"].to_pylist()
+    held = sum(is_held_out(key, recipe) for key in image_keys(names, SYNTHETIC))
+    assert 0 < held < len(names)
+    method = Trial.of(recipe, store).load(tiny_backbone("resnet"))
+    fit(with_holdout(recipe, holdout), store, method, SYNTHETIC, standardise)
+    assert sum(scored) == (len(names) if all_of_them else held)
+
+
+@pytest.mark.parametrize(("standardise", "count"), [(False, 2), (True, 7)])
+def test_and_of_photos_only_those_that_something_is_known_of(copy, scored, standardise, count):
+    recipe, store = copy
+    compute_features(recipe, store, [features.TRAIN])
+    photos = [f"t{i}.png" for i in range(12)]
+    held = [name for name in photos if is_held_out(name, recipe)]
+    told = held[:2] + [name for name in photos if name not in held][:5]
+
+    def known(labels, ids):
+        return np.isin(ids, told)[:, None] & np.ones_like(labels)
+
+    method = Trial.of(recipe, store).load(tiny_backbone("resnet"))
+    fit(recipe, store, method, LABELLED, standardise, known)
+    assert sum(scored) == count
 
 
 def test_a_photo_is_kept_or_not_by_itself(copy):
