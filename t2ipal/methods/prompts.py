@@ -3,19 +3,17 @@
 Shapes: C classes, n context tokens, W width of a token embedding, D embedding width.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Generic, NamedTuple, Self, TypeVar
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from t2ipal.clip import Backbone
+from t2ipal.methods.encoded import EncodedParameters, Features
 
 CONTEXT_STD = 0.02  # of the first context, as CoOp's and all that came of it
 CHUNK = 256  # class names that go through the text tower at once: of RN50's some 2 GB
-
-Features = TypeVar("Features")  # what some kind of prompts stands for
 
 
 class ClassFeatures(NamedTuple):
@@ -32,36 +30,13 @@ class ContrastedFeatures(NamedTuple):
     negative: Tensor  # [C, D]
 
 
-class LearnedPrompts(nn.Module, ABC, Generic[Features]):
-    """Contexts of n tokens with the class name behind them. In training they are encoded at every call, in
-    evaluation once.
-    """
+class LearnedPrompts(EncodedParameters[Features]):
+    """Contexts of n tokens with the class name behind them."""
 
     def __init__(self, backbone: Backbone, classes: Sequence[str], context: int) -> None:
         super().__init__()
         self._backbone = backbone
         self._tokens = backbone.class_tokens(classes, context)
-        self._known: Features | None = None
-
-    def forward(self) -> Features:
-        """Features of the classes; gradients reach the contexts in training mode."""
-        if self._known is not None:
-            return self._known
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.training):
-            features = self._encode()
-        if not self.training:
-            self._known = features
-        return features
-
-    def train(self, mode: bool = True) -> Self:
-        """Forget what was encoded: parameters may change now, or have just been loaded."""
-        self._known = None
-        super().train(mode)
-        return self
-
-    @abstractmethod
-    def _encode(self) -> Features:
-        """The features of the contexts as they are now."""
 
     def _features(self, context: Tensor) -> Tensor:
         """Those [C, D] of the classes behind a context."""

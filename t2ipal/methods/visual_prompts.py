@@ -14,8 +14,6 @@ the authors draw it. In the space "features" a free vector per class takes its p
 group): cheap, as nothing goes back through the encoder.
 """
 
-from typing import Self
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -24,6 +22,7 @@ from t2ipal.clip import Backbone
 from t2ipal.errors import UserError
 from t2ipal.method_settings import PretrainSettings
 from t2ipal.methods.base import Captions, Phase, Rate, Terms
+from t2ipal.methods.encoded import EncodedParameters
 from t2ipal.methods.heatmap import local_similarity
 from t2ipal.methods.prompts import ClassFeatures
 from t2ipal.methods.randomness import StepRandom
@@ -32,8 +31,8 @@ PRETRAIN = "pretrain"  # the phase of stage 1
 CHUNK = 32  # pseudo images that go through the encoder at once
 
 
-class VisualPrompts(nn.Module):
-    """Two pseudo images per class. In training they are encoded at every call, in evaluation once.
+class VisualPrompts(EncodedParameters[ClassFeatures]):
+    """Two pseudo images per class.
 
     `exported`: only their features, which is all that a recognizer needs of them.
     """
@@ -48,35 +47,20 @@ class VisualPrompts(nn.Module):
     ) -> None:
         super().__init__()
         self._backbone, self._settings = backbone, settings
-        self._known: ClassFeatures | None = None
         self._encoded = exported or settings.space == "features"
         first = _first_features if self._encoded else _first_pixels
         self.whole = nn.Parameter(first(backbone, classes, generator))
         self.local = nn.Parameter(first(backbone, classes, generator))
 
-    def forward(self) -> ClassFeatures:
-        """Features [C, D] of the pseudo images; gradients reach them in training mode."""
-        if self._known is not None:
-            return self._known
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.training):
-            features = ClassFeatures(self._encode(self.whole), self._encode(self.local))
-        if not self.training:
-            self._known = features
-        return features
-
-    def train(self, mode: bool = True) -> Self:
-        """Forget what was encoded."""
-        self._known = None
-        super().train(mode)
-        return self
+    def _encode(self) -> ClassFeatures:
+        return ClassFeatures(self._features(self.whole), self._features(self.local))
 
     @torch.no_grad()
     def export(self) -> dict[str, Tensor]:
         """The features, under the names of what they come from."""
-        features = ClassFeatures(self._encode(self.whole), self._encode(self.local))
-        return {name: each.cpu().clone() for name, each in features._asdict().items()}
+        return {name: each.cpu().clone() for name, each in self._encode()._asdict().items()}
 
-    def _encode(self, prompts: Tensor) -> Tensor:
+    def _features(self, prompts: Tensor) -> Tensor:
         if self._encoded:
             return functional.normalize(prompts, dim=-1)
         return self._backbone.encode(prompts, self._settings.positions, CHUNK)
