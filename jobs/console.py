@@ -1,10 +1,8 @@
 """What a job prints."""
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
-from t2ipal.errors import UserError
 from t2ipal.stages.report import StageReport
 
 
@@ -39,28 +37,6 @@ def answer_lines(image: str, truth: list[str], answer: Mapping[str, Any]) -> str
     """Return the endpoint's answer for one image, and what the image really shows."""
     labels = ", ".join(f"{each['name']} ({each['score']:.2f})" for each in answer["labels"]) or "nothing"
     return f"{image} shows: {', '.join(truth) or 'nothing'}\n  the endpoint says: {labels}"
-
-
-def user_error(error: BaseException | None) -> UserError | None:
-    """Return the UserError within an exception: Ray wraps what a worker raises, in several ways."""
-    if error is None or type(error) is UserError:
-        return error
-    for inner in _inner(error):
-        if (found := user_error(inner)) is not None:
-            return found
-    return error if isinstance(error, UserError) else None
-
-
-def _inner(error: BaseException) -> list[BaseException]:
-    """Return what Ray Core, Ray Train and Python themselves keep of the exceptions before this one."""
-    kept = (getattr(error, "cause", None), getattr(error, "_base_exc", None), error.__cause__)
-    failures = getattr(error, "worker_failures", {})  # of a training's workers, by rank
-    return [each for each in (*kept, *failures.values()) if isinstance(each, BaseException)]
-
-
-def print_error(error: UserError) -> None:
-    """Tell what is wrong and what to do."""
-    print(f"error: {error}", file=sys.stderr, flush=True)
 
 
 def _short(value: float | int | str) -> str:

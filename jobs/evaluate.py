@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from jobs.checks import check_models, check_run_uri, models_are_local
-from jobs.console import print_error, say, stage_line, user_error
+from jobs.console import say, stage_line
+from jobs.exit_code import exit_code
 from jobs.pipeline import DEFAULT_RECIPE
 from jobs.preflight import check_paths
 from jobs.ray_session import RaySession
@@ -55,36 +56,30 @@ OF_THE_PHOTOS = ("test_features", "train_features")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the comparison; return 0, or 2 after telling what the user has to put right."""
+    """Run the comparison; return its exit code."""
     arguments = _parse(argv)
-    try:
-        loaded = load_recipe(arguments.recipe)
-        recipe = _with_photos(loaded, arguments.dataset, arguments.split)
-        names = _names(arguments.methods)
-        check_paths(recipe)
-        check_run_uri(arguments.out)
-        out = Store.open(arguments.out)
-        with Lease(out):
-            if arguments.bundle:
-                metrics = evaluate_bundle(arguments.bundle, recipe, out)
-            else:
-                uri = arguments.run or recipe.run
-                check_run_uri(uri)
-                run = Store.open(uri)
-                with Lease(run):
-                    # A job of the same recipe goes on with the run: it has the recipe's own photos.
-                    run.claim(loaded, OF_THE_RUN)
-                    metrics = evaluate(recipe, run, out, names, arguments.seeds)
-        _show(metrics, out)
-    except KeyboardInterrupt:
-        say("stopped; the same command goes on from here")
-        return 130
-    except Exception as error:
-        if (wrong := user_error(error)) is None:
-            raise
-        print_error(wrong)
-        return 2
-    return 0
+    return exit_code(lambda: _job(arguments))
+
+
+def _job(arguments: argparse.Namespace) -> None:
+    loaded = load_recipe(arguments.recipe)
+    recipe = _with_photos(loaded, arguments.dataset, arguments.split)
+    names = _names(arguments.methods)
+    check_paths(recipe)
+    check_run_uri(arguments.out)
+    out = Store.open(arguments.out)
+    with Lease(out):
+        if arguments.bundle:
+            metrics = evaluate_bundle(arguments.bundle, recipe, out)
+        else:
+            uri = arguments.run or recipe.run
+            check_run_uri(uri)
+            run = Store.open(uri)
+            with Lease(run):
+                # A job of the same recipe goes on with the run: it has the recipe's own photos.
+                run.claim(loaded, OF_THE_RUN)
+                metrics = evaluate(recipe, run, out, names, arguments.seeds)
+    _show(metrics, out)
 
 
 def evaluate(recipe: Recipe, run: Store, out: Store, names: Sequence[str], seeds: int) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from types import ModuleType
 
 from jobs.checks import check_endpoint, check_models, check_order, check_run_uri, models_are_local
 from jobs.client import ask, wait_for_signal
-from jobs.console import answer_lines, print_error, quality_table, say, stage_line, user_error
+from jobs.console import answer_lines, quality_table, say, stage_line
 from jobs.example import example
+from jobs.exit_code import exit_code
 from jobs.preflight import check_paths
 from jobs.ray_session import RaySession
 from jobs.resources import check_resources
@@ -47,27 +48,21 @@ ANSWER = "deploy/answer.json"  # what the endpoint said about one image
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the job; return 0, or 2 after telling what the user has to put right."""
+    """Run the job; return its exit code."""
     arguments = _parse(argv)
-    try:
-        recipe = load_recipe(arguments.recipe)
-        uri = arguments.run or recipe.run
-        check_run_uri(uri)
-        check_paths(recipe)
-        store = Store.open(uri)
-        with Lease(store) as lease:
-            store.claim(recipe, OF_A_JOB)
-            check_models_unchanged(recipe, store)
-            run(recipe, store, arguments.stages, arguments.serve, lease)
-    except KeyboardInterrupt:
-        say("stopped; the same command goes on from here")
-        return 130
-    except Exception as error:
-        if (wrong := user_error(error)) is None:
-            raise
-        print_error(wrong)
-        return 2
-    return 0
+    return exit_code(lambda: _job(arguments))
+
+
+def _job(arguments: argparse.Namespace) -> None:
+    recipe = load_recipe(arguments.recipe)
+    uri = arguments.run or recipe.run
+    check_run_uri(uri)
+    check_paths(recipe)
+    store = Store.open(uri)
+    with Lease(store) as lease:
+        store.claim(recipe, OF_A_JOB)
+        check_models_unchanged(recipe, store)
+        run(recipe, store, arguments.stages, arguments.serve, lease)
 
 
 def run(recipe: Recipe, store: Store, stages: list[str], keep_serving: bool, lease: Lease) -> None:

@@ -1,4 +1,4 @@
-"""What the job prints of an error, wherever it was raised."""
+"""How a job ends, wherever an error was raised."""
 
 import pickle
 
@@ -7,7 +7,7 @@ from ray.exceptions import RayTaskError
 from ray.train import RunConfig, ScalingConfig, WorkerGroupError
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
-from jobs.console import user_error
+from jobs.exit_code import exit_code, user_error
 from t2ipal.errors import UserError
 from t2ipal.recipe import Workers
 from t2ipal.stages.ray_data import actor_pool, one_row_each, quiet_ray_data
@@ -47,6 +47,35 @@ def test_it_is_found_within(error):
 @pytest.mark.parametrize("error", [None, ValueError(), WorkerGroupError("rank 0", {0: ValueError()})])
 def test_a_defect_is_not_the_users(error):
     assert user_error(error) is None
+
+
+def stop():
+    raise KeyboardInterrupt
+
+
+def fail_in_a_task():
+    raise RayTaskError("paint", "a trace", WRONG).as_instanceof_cause()
+
+
+@pytest.mark.parametrize(
+    ("job", "code", "out", "err"),
+    [
+        (lambda: None, 0, "", ""),
+        (fail, 2, "", "error: no wings\n  buy some\n"),
+        (fail_in_a_task, 2, "", "error: no wings\n  buy some\n"),
+        (stop, 130, "stopped; the same command goes on from here\n", ""),
+    ],
+    ids=["done", "wrong", "wrong in a task", "stopped"],
+)
+def test_the_user_is_told_and_the_shell_gets_a_code(capsys, job, code, out, err):
+    assert exit_code(job) == code
+    assert capsys.readouterr() == (out, err)
+
+
+def test_a_defect_is_raised(capsys):
+    with pytest.raises(ZeroDivisionError):
+        exit_code(lambda: 1 / 0)
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("step", [fail, Shards], ids=["task", "actor"])

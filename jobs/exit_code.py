@@ -1,0 +1,42 @@
+"""How a job ends: what its user is told of an error, and what the shell gets."""
+
+import sys
+from collections.abc import Callable
+
+from jobs.console import say
+from t2ipal.errors import UserError
+
+WRONG = 2  # something that the user has to put right
+STOPPED = 130  # by Ctrl-C, as shells have it
+
+
+def exit_code(job: Callable[[], None]) -> int:
+    """Run a job; return 0, WRONG after telling what to put right, or STOPPED. A defect is raised."""
+    try:
+        job()
+    except KeyboardInterrupt:
+        say("stopped; the same command goes on from here")
+        return STOPPED
+    except Exception as error:
+        if (wrong := user_error(error)) is None:
+            raise
+        print(f"error: {wrong}", file=sys.stderr, flush=True)
+        return WRONG
+    return 0
+
+
+def user_error(error: BaseException | None) -> UserError | None:
+    """Return the UserError within an exception: Ray wraps what a worker raises, in several ways."""
+    if error is None or type(error) is UserError:
+        return error
+    for inner in _inner(error):
+        if (found := user_error(inner)) is not None:
+            return found
+    return error if isinstance(error, UserError) else None
+
+
+def _inner(error: BaseException) -> list[BaseException]:
+    """Return what Ray Core, Ray Train and Python themselves keep of the exceptions before this one."""
+    kept = (getattr(error, "cause", None), getattr(error, "_base_exc", None), error.__cause__)
+    failures = getattr(error, "worker_failures", {})  # of a training's workers, by rank
+    return [each for each in (*kept, *failures.values()) if isinstance(each, BaseException)]
