@@ -68,7 +68,7 @@ def rewrite_a_caption(store):
 
 def repaint(recipe, store):
     """Mark the images as made from the captions as they are now."""
-    for shard in image_shards(store.shards("captions").done(), recipe.images.per_caption, 8):
+    for shard in image_shards(store.shards("captions").done(), recipe.images):
         shards = store.shards("images")
         shards.write(shard.name, shards.read(shard.name), shard.extra)
 
