@@ -4,10 +4,11 @@ import os
 from collections.abc import Mapping, Sequence
 
 from serve.deploy import check_port
+from t2ipal.captions_recipe import AnnotatedCaptionsRecipe
 from t2ipal.errors import UserError
 from t2ipal.model_folder import check_model_folder
 from t2ipal.picturebook.weights import SCHEME, resolve
-from t2ipal.recipe import AnnotatedCaptionsRecipe, Recipe
+from t2ipal.recipe import Recipe
 from t2ipal.stages import captions, images
 
 BACKBONE_FILES = ("open_clip_config.json",)

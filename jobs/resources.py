@@ -4,8 +4,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from jobs.console import say
+from t2ipal.captions_recipe import CaptionsRecipe
 from t2ipal.errors import UserError
-from t2ipal.recipe import CaptionsRecipe, Recipe
+from t2ipal.recipe import Recipe
 from t2ipal.stages import compare
 
 WORK_AROUND_ENGINE_CPUS = (

@@ -7,9 +7,10 @@ and file when it first sees it; what comes from a hub is known by its name only.
 import hashlib
 from pathlib import Path
 
+from t2ipal.captions_recipe import AnnotatedCaptionsRecipe
 from t2ipal.errors import UserError
 from t2ipal.picturebook.weights import resolve
-from t2ipal.recipe import AnnotatedCaptionsRecipe, Recipe
+from t2ipal.recipe import Recipe
 from t2ipal.store import Store
 
 MODELS_FILE = "models.json"

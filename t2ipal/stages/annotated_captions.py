@@ -13,7 +13,7 @@ import pyarrow as pa
 from t2ipal.captions.annotated import Chosen, Labelled, caption_seed, choose
 from t2ipal.captions.collect import caption_id
 from t2ipal.captions.sentences import format_of
-from t2ipal.recipe import AnnotatedCaptionsRecipe
+from t2ipal.captions_recipe import AnnotatedCaptionsRecipe
 from t2ipal.shards import Shards
 from t2ipal.stages.report import StageReport
 from t2ipal.tables import CAPTIONS

@@ -12,10 +12,11 @@ from typing import Any
 from t2ipal.captions.collect import Answer, Collector, answer_seed
 from t2ipal.captions.plan import CaptionPlan
 from t2ipal.captions.prompt import chat_messages
+from t2ipal.captions_recipe import AnnotatedCaptionsRecipe, CaptionsRecipe
 from t2ipal.errors import UserError
 from t2ipal.model_folder import check_model_folder
 from t2ipal.picturebook.weights import resolve
-from t2ipal.recipe import AnnotatedCaptionsRecipe, CaptionsRecipe, Recipe
+from t2ipal.recipe import Recipe
 from t2ipal.shards import Shards
 from t2ipal.stages import annotated_captions
 from t2ipal.stages.report import StageReport

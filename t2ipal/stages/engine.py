@@ -4,7 +4,7 @@ import os
 
 from ray.data.llm import vLLMEngineProcessorConfig
 
-from t2ipal.recipe import CaptionsRecipe
+from t2ipal.captions_recipe import CaptionsRecipe
 
 # CPUs that Ray sets aside for each small step around the engine. With whole ones a machine of 2 cores would
 # wait for ever.
