@@ -5,6 +5,7 @@ import pytest
 from t2ipal.captions.collect import Answer, Collector, answer_seed
 from t2ipal.captions.plan import CaptionPlan
 from t2ipal.errors import UserError
+from t2ipal.run_files import CAPTION_REPORT
 from t2ipal.stages import captions
 from t2ipal.stages.engine import engine_config
 from t2ipal.store import Store
@@ -76,8 +77,9 @@ def finish(store, recipe, texts):
     for shard in plan.shards():
         for row in plan.rows(shard):
             table = collector.add(Answer(shard, row, 0, next(answers)))
-        extra = {} if table.num_rows else {"example": collector.rejected}
-        store.shards("captions").write(shard, table, extra)
+        asked, kept = len(plan.rows(shard)), table.num_rows
+        extra = {"asked": asked, "rejected": asked - kept, "duplicates": 0, "accepted": [kept]}
+        store.shards("captions").write(shard, table, extra | {"example": collector.rejected})
 
 
 def test_a_finished_stage_starts_no_engine(recipe, tmp_path, monkeypatch):
@@ -88,7 +90,15 @@ def test_a_finished_stage_starts_no_engine(recipe, tmp_path, monkeypatch):
     assert captions.pending(recipe, store) == []
     report = captions.run(recipe, store)
     assert report.already_complete
-    assert (report.rows, report.shards_total, report.notes) == (1, 8, {"asked": 16, "rejected": 15})
+    assert (report.rows, report.shards_total) == (1, 8)
+    assert report.notes == {
+        "asked": 16,
+        "rejected": 15,
+        "acceptance": 1 / 16,
+        "per class": "0 to 1",
+        "pairs": "0 of 6",
+    }
+    assert store.read_json(CAPTION_REPORT)["classes"][name] == 1
 
 
 def test_no_caption_at_all_ends_the_stage(recipe, tmp_path):
@@ -104,17 +114,6 @@ def test_a_damaged_model_folder(recipe, tmp_path):
     broken = recipe.model_copy(update={"captions": recipe.captions.model_copy(update=model)})
     with pytest.raises(UserError, match=r"captions\.model: the model folder .* has no config\.json"):
         captions.run(broken, claimed(tmp_path / "run", broken))
-
-
-def test_the_requests_of_a_shard(recipe):
-    plan, vocabulary = CaptionPlan.of(recipe), Vocabulary.load(recipe.vocabulary)
-    rows = captions.requests(recipe.captions, plan, vocabulary, {"shard": "captions-00003"})
-    assert [(row["index"], row["candidate"]) for row in rows] == [(i, k) for i in (6, 7) for k in range(4)]
-    assert {row["shard"] for row in rows} == {"captions-00003"}
-    name = vocabulary.names[plan.classes(7)[0]]
-    assert rows[-1]["messages"] == [{"role": "user", "content": f"write a caption with {name} ."}]
-    seed = answer_seed(recipe.seed, 7, 3)
-    assert rows[-1]["sampling_params"] == {"temperature": 0.9, "max_tokens": 2, "seed": seed}
 
 
 @pytest.mark.parametrize(
