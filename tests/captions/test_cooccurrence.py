@@ -77,7 +77,7 @@ def test_every_class_and_every_pair_has_its_share_at_every_number(counts, balanc
 def test_larger_combinations_have_the_shares_of_classes_and_nearly_the_pairs_of_the_prior(counts, size):
     prior = Cooccurrence.of_counts(counts, 0.1, balance=1.0, largest=size)
     found = drawn(prior, size, 5000)
-    # With weights of 1 the first class, which meets all, would come up half as often again.
+    # With equal weights the first class, which meets all, would be named twice as often among 5.
     assert found.classes == pytest.approx(5000 * size * prior.classes, rel=0.05)
     above = np.triu_indices(12, k=1)
     assert np.corrcoef(found.pairs[above], prior.pairs[above])[0, 1] > 0.9
