@@ -141,6 +141,7 @@ def test_the_stage_with_a_server_needs_no_ray(url, tmp_path, monkeypatch, number
             "classes_per_caption": [1, 3],
             "candidates": 1,
             "attempts": 4,
+            "temperature": 1.4,  # so that it errs
             "drop_similar": 0.95,
             "prior": {"prompt": "write a caption with {class} , {classes} .", "answers": 2, "max_tokens": 32},
             "endpoint": {"url": url, "key_variable": "WRITER_KEY"},
@@ -165,6 +166,7 @@ def test_the_stage_with_a_server_needs_no_ray(url, tmp_path, monkeypatch, number
         assert len(row["labels"]) == 1 + index // 16 % 3
         assert row["seed"] in [answer_seed(recipe.seed, index, candidate) for candidate in range(4)]
     figures = store.read_json(CAPTION_REPORT)
+    assert len(figures["accepted"]) > 1
     assert figures["asked"] == 64 == report.rows + figures["rejected"] + figures["duplicates"]
     assert report.notes["duplicates"] == figures["duplicates"]
     assert sum(figures["classes"].values()) == sum(len(row["labels"]) for row in rows)
