@@ -4,10 +4,11 @@ import os
 from collections.abc import Mapping, Sequence
 
 from serve.deploy import check_port
+from t2ipal.captions_recipe import AnnotatedCaptionsRecipe, CaptionsRecipe
 from t2ipal.errors import UserError
 from t2ipal.model_folder import check_model_folder
 from t2ipal.picturebook.weights import SCHEME, resolve
-from t2ipal.recipe import AnnotatedCaptionsRecipe, Recipe
+from t2ipal.recipe import Recipe
 from t2ipal.stages import captions, images
 
 BACKBONE_FILES = ("open_clip_config.json",)
@@ -29,12 +30,15 @@ def check_models(recipe: Recipe, pending: Mapping[str, Sequence[str]], serves: b
     `pending` holds the missing shards by stage; a model whose work is done may be gone, but the endpoint
     needs the backbone.
     """
-    if isinstance(source := recipe.caption_source, AnnotatedCaptionsRecipe):
-        if pending.get(captions.STAGE):
-            _check_files(source)
-        written = []
-    else:
-        written = [(("captions",), "captions.model", source.model, captions.MODEL_FILES)]
+    source = recipe.caption_source
+    if pending.get(captions.STAGE):
+        _check_files(source)
+    written = []
+    if isinstance(source, CaptionsRecipe):
+        if source.endpoint is None:
+            written = [(("captions",), "captions.model", source.model, captions.MODEL_FILES)]
+        elif pending.get(captions.STAGE):
+            source.endpoint.api_key()
     needs = (
         *written,
         (("images",), "images.model", recipe.images.model, images.MODEL_FILES),
@@ -53,7 +57,7 @@ def check_models(recipe: Recipe, pending: Mapping[str, Sequence[str]], serves: b
                 _check_backbone_name(recipe)
 
 
-def _check_files(source: AnnotatedCaptionsRecipe) -> None:
+def _check_files(source: CaptionsRecipe | AnnotatedCaptionsRecipe) -> None:
     for key, path in source.files().items():
         if not os.path.isfile(path):
             raise UserError(f"{key}: there is no file {path!r}", "correct the path, or put the file there")
@@ -89,7 +93,8 @@ def check_endpoint(recipe: Recipe) -> None:
 
 def models_are_local(recipe: Recipe) -> bool:
     """Say whether no model has to come from a hub."""
-    writers = [] if recipe.captions is None else [recipe.captions.model]
+    writes = recipe.captions is not None and recipe.captions.endpoint is None
+    writers = [recipe.captions.model] if recipe.captions is not None and writes else []
     sources = (*writers, recipe.images.model, recipe.backbone.model)
     return all(source.startswith(SCHEME) or os.path.isdir(source) for source in sources)
 

@@ -4,8 +4,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from jobs.console import say
+from t2ipal.captions_recipe import CaptionsRecipe
 from t2ipal.errors import UserError
-from t2ipal.recipe import CaptionsRecipe, Recipe
+from t2ipal.recipe import Recipe
 from t2ipal.stages import compare
 
 WORK_AROUND_ENGINE_CPUS = (
@@ -35,7 +36,7 @@ def needs(recipe: Recipe) -> list[Need]:
     images, features = recipe.images.workers, recipe.features.workers
     tune, serve = recipe.tune, recipe.serve
     return [
-        *([] if recipe.captions is None else [_engine(recipe.captions)]),
+        *_engine(recipe.captions),
         Need("images", "images.workers", images.cpus, images.gpus),
         Need("features", "features.workers", features.cpus, features.gpus),
         # Ray Train: a worker with a GPU asks for no CPU.
@@ -53,10 +54,12 @@ def needs(recipe: Recipe) -> list[Need]:
     ]
 
 
-def _engine(captions: CaptionsRecipe) -> Need:
+def _engine(captions: CaptionsRecipe | None) -> list[Need]:
+    if captions is None or captions.endpoint is not None:
+        return []
     workers, parts = captions.workers, captions.engine_parts
     cpus = workers.cpus if parts == 1 else max(workers.cpus, parts)
-    return Need("captions", "captions.workers", cpus + WORK_AROUND_ENGINE_CPUS, workers.gpus)
+    return [Need("captions", "captions.workers", cpus + WORK_AROUND_ENGINE_CPUS, workers.gpus)]
 
 
 def check_resources(

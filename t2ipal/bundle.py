@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError
 from safetensors.torch import load
 
+from t2ipal.captions_recipe import CaptionsRecipe
 from t2ipal.clip import Backbone, load_backbone
 from t2ipal.errors import UserError
 from t2ipal.evaluation.calibration import Calibration
@@ -30,7 +31,7 @@ from t2ipal.evaluation.localisation import Where, locate
 from t2ipal.evaluation.outcome import Outcome, assess
 from t2ipal.method_settings import MethodsSettings
 from t2ipal.methods import Images, Method, build_method
-from t2ipal.recipe import BackboneRecipe, CaptionsRecipe, Recipe
+from t2ipal.recipe import BackboneRecipe, Recipe
 from t2ipal.run_files import BUNDLE, METRICS
 from t2ipal.run_files import BUNDLE_CARD as CARD
 from t2ipal.run_files import BUNDLE_PARAMETERS as PARAMETERS

@@ -30,11 +30,20 @@ _NO_EFFECT = (
     *(f"{section}.batch" for section in ("captions", "images", "features")),
     *(f"captions.engine.{key}" for key in ("gpu_memory_utilization", "max_num_batched_tokens")),
     *(f"captions.engine.{key}" for key in ("max_num_seqs", "enforce_eager", "tensor_parallel_size")),
+    "captions.endpoint",  # the same model on a machine of somebody else
     "tune.gpu",
 )
 
-# Of these sections a recipe has one.
-_EITHER = ("captions", "annotated_captions")
+# Left out at these values. Of the first two sections a recipe has one; the others came later, and at the
+# value here the output is what it was before.
+_LEFT_OUT: dict[str, Any] = {
+    "captions": None,
+    "annotated_captions": None,
+    "captions.prior": None,
+    "captions.attempts": 1,
+    "captions.drop_similar": None,
+    "captions.endpoint": None,
+}
 
 
 def fingerprints(recipe: dict[str, Any]) -> dict[str, str]:
@@ -70,8 +79,8 @@ def _settings(recipe: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         dotted = prefix + key
         if dotted == "vocabulary":
             flat[dotted] = list(value.items()) if isinstance(value, dict) else value
-        elif value is None and dotted in _EITHER:
-            continue  # a section that is not given has no settings
+        elif dotted in _LEFT_OUT and value == _LEFT_OUT[dotted]:
+            continue
         elif isinstance(value, dict):
             flat |= _settings(value, dotted + ".")
         else:

@@ -7,9 +7,10 @@ and file when it first sees it; what comes from a hub is known by its name only.
 import hashlib
 from pathlib import Path
 
+from t2ipal.captions_recipe import CaptionsRecipe
 from t2ipal.errors import UserError
 from t2ipal.picturebook.weights import resolve
-from t2ipal.recipe import AnnotatedCaptionsRecipe, Recipe
+from t2ipal.recipe import Recipe
 from t2ipal.store import Store
 
 MODELS_FILE = "models.json"
@@ -38,10 +39,9 @@ def check_models_unchanged(recipe: Recipe, store: Store) -> None:
 
 def _digests(recipe: Recipe) -> dict[str, str]:
     models = {"images.model": recipe.images.model, "backbone.model": recipe.backbone.model}
-    files: dict[str, str] = {}
-    if isinstance(source := recipe.caption_source, AnnotatedCaptionsRecipe):
-        files = source.files()
-    else:
+    source = recipe.caption_source
+    files = source.files()
+    if isinstance(source, CaptionsRecipe) and source.endpoint is None:
         models["captions.model"] = source.model
     folders = {key: Path(resolve(name)).expanduser() for key, name in models.items()}
     digests = {key: folder_digest(folder) for key, folder in folders.items() if folder.is_dir()}

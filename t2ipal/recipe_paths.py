@@ -12,7 +12,7 @@ _MODELS = ("captions.model", "images.model", "backbone.model")
 # A test set is always a path, save for the one that has a name.
 _FOLDERS = ("evaluate.dataset", "evaluate.dataset.root")
 _NAMES = ("picturebook",)
-_FILES = ("annotated_captions.path", "annotated_captions.exclude_images")
+_FILES = ("captions.prior.corpus", "annotated_captions.path", "annotated_captions.exclude_images")
 
 
 class Written(NamedTuple):

@@ -5,6 +5,10 @@ The tables are named by their stages; `t2ipal.store` says what lies below them.
 
 TUNE = "tune"  # the folder of tuning; `t2ipal.tuning.trial` names the files in it
 
+# Beside the table of captions; its readers pass over names with an underscore.
+CAPTION_PRIOR = "captions/_prior.json"
+CAPTION_REPORT = "captions/_report.json"
+
 METRICS = "evaluation/metrics.json"
 
 BUNDLE = "bundle"  # the folder

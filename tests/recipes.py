@@ -5,7 +5,7 @@ from typing import Any
 from t2ipal.recipe import Recipe
 
 
-def tiny_recipe(**sections: dict[str, Any] | None) -> Recipe:
+def tiny_recipe(**sections: dict[str, Any] | str | None) -> Recipe:
     """Return a recipe of 12 captions in 3 shards; a keyword changes keys of that section, None removes it."""
     content: dict[str, Any] = {
         "name": "tiny",
@@ -22,6 +22,6 @@ def tiny_recipe(**sections: dict[str, Any] | None) -> Recipe:
         "backbone": {"model": "unused"},
     }
     for name, changes in sections.items():
-        merged = isinstance(content.get(name), dict) and changes is not None
+        merged = isinstance(content.get(name), dict) and isinstance(changes, dict)
         content[name] = {**content[name], **changes} if merged else changes
     return Recipe.model_validate(content)

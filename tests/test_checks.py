@@ -80,6 +80,24 @@ def test_a_file_of_captions_is_looked_for_while_captions_are_missing(tmp_path, k
         check_models(gone, {"captions": ["c"]})
 
 
+def test_a_corpus_is_looked_for_while_captions_are_missing(tmp_path):
+    recipe = tiny_recipe(captions={"prior": {"corpus": str(tmp_path / "gone")}})
+    check_models(recipe, NOTHING)
+    with pytest.raises(UserError, match=r"captions\.prior\.corpus: there is no file .*gone"):
+        check_models(recipe, {"captions": ["c"]})
+
+
+def test_a_server_needs_its_key_and_no_model_folder(tmp_path, monkeypatch):
+    endpoint = {"url": "http://127.0.0.1:1/v1", "key_variable": "WRITER_KEY"}
+    recipe = tiny_recipe(captions={"model": str(tmp_path / "gone"), "endpoint": endpoint})
+    monkeypatch.delenv("WRITER_KEY", raising=False)
+    check_models(recipe, NOTHING)
+    with pytest.raises(UserError, match="variable 'WRITER_KEY' is not set"):
+        check_models(recipe, {"captions": ["c"]})
+    monkeypatch.setenv("WRITER_KEY", "secret")
+    check_models(recipe, {"captions": ["c"]})
+
+
 def test_the_endpoint_needs_the_backbone_when_all_is_done(tmp_path):
     gone = recipe(backbone=str(tmp_path / "gone"))
     check_models(gone, {})
@@ -113,6 +131,9 @@ def test_offline_only_when_no_model_has_a_hub_name(tmp_path):
     assert not models_are_local(recipe(**local | {"images": "hub/painter"}))
     sections = {key: {"model": local[key]} for key in ("images", "backbone")}
     assert models_are_local(tiny_recipe(captions=None, annotated_captions={"path": "a.txt"}, **sections))
+    assert not models_are_local(tiny_recipe(captions={"model": "hub/writer"}, **sections))
+    server = {"model": "hub/writer", "endpoint": {"url": "http://127.0.0.1:1/v1"}}
+    assert models_are_local(tiny_recipe(captions=server, **sections))
 
 
 def test_the_backbones_name_is_looked_at_if_a_stage_needs_it(monkeypatch):

@@ -5,7 +5,7 @@ import shutil
 import pyarrow as pa
 import pytest
 
-from t2ipal.recipe import AnnotatedCaptionsRecipe
+from t2ipal.captions_recipe import AnnotatedCaptionsRecipe
 from t2ipal.store import Store
 from tests.finished_images import compute_features, finished_images
 from tests.kill_each_stage import compare

@@ -41,6 +41,20 @@ def test_other_weights_are_noticed(run, model):
         check_models_unchanged(recipe, store)
 
 
+def test_a_server_has_no_local_model_but_a_corpus_may_be_local(tmp_path):
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("a fish\n")
+    captions = {"model": "picturebook:writer", "prior": {"corpus": str(corpus)}}
+    recipe = tiny_recipe(captions=captions | {"endpoint": {"url": "http://127.0.0.1:1/v1"}})
+    store = Store.open(str(tmp_path / "run"))
+    check_models_unchanged(recipe, store)
+    assert set(store.read_json(MODELS_FILE)) == {"captions.prior.corpus"}
+    check_models_unchanged(tiny_recipe(captions=captions), store)  # an engine of its own, later
+    corpus.write_text("a house\n")
+    with pytest.raises(UserError, match=r"the file behind captions\.prior\.corpus has changed"):
+        check_models_unchanged(recipe, store)
+
+
 @pytest.mark.parametrize("key", ["path", "exclude_images"])
 def test_another_file_of_captions_is_noticed(tmp_path, key):
     files = {"path": tmp_path / "captions.json", "exclude_images": tmp_path / "ids.txt"}

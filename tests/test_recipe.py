@@ -128,6 +128,27 @@ def test_a_vocabulary_file_becomes_part_of_the_recipe(tmp_path):
         ("captions.model", None, r"'captions.model' is missing"),
         ("captions.count", 0, r"captions.count: .*greater than or equal to 1"),
         ("captions.prompt", "write", r'captions.prompt: .*does not hold "\{classes\}"'),
+        ("captions.attempts", 0, r"captions.attempts: .*greater than or equal to 1"),
+        ("captions.drop_similar", 0.3, r"captions.drop_similar: .*greater than or equal to 0.5"),
+        ("captions.prior", {}, r"captions.prior: of corpus .* neither is given; give one of the two"),
+        (
+            "captions.prior",
+            {"corpus": "a.txt", "prompt": "{class}"},
+            r"captions.prior: of corpus .* both is given",
+        ),
+        ("captions.prior", {"prompt": "x"}, r'captions.prior.prompt: .*does not hold "\{class\}"'),
+        ("captions.prior", {"corpus": "a.txt", "uniform": 0}, r"captions.prior.uniform: .*greater than 0"),
+        (
+            "captions.prior",
+            {"corpus": "a.txt", "balanc": 0},
+            r"'captions.prior.balanc' is unknown; did you mean 'balance'",
+        ),
+        ("captions.endpoint", {"url": "127.0.0.1:8000"}, r"captions.endpoint.url: .*pattern"),
+        (
+            "captions.endpoint",
+            {"key_varable": "x"},
+            r"'captions.endpoint.key_varable' is unknown; did you mean 'key_variable",
+        ),
         ("captions.classes_per_caption", [3, 1], r"captions.classes_per_caption: .*above"),
         ("images.workers", {"min": 3, "max": 2}, r"images.workers: min \(3\) is above max \(2\)"),
         ("images.format", "gif", r"images.format: .*webp"),
@@ -198,6 +219,10 @@ CAPTIONS_ON = {"captions", "images", "features", "caption_features", "tune", "ev
         ("captions.engine", {"dtype": "float32"}, CAPTIONS_ON),
         ("captions.engine", {"max_num_seqs": 4}, set()),
         ("captions.batch", 3, set()),
+        ("captions.attempts", 2, CAPTIONS_ON),
+        ("captions.drop_similar", 1.0, CAPTIONS_ON),
+        ("captions.prior", {"prompt": "with {class}?"}, CAPTIONS_ON),
+        ("captions.endpoint", {"url": "http://a/v1"}, set()),
         ("images.steps", 3, CAPTIONS_ON - {"captions", "caption_features"}),
         ("images.workers", {"min": 2, "max": 5}, set()),
         ("images.batch", 5, set()),
@@ -244,6 +269,13 @@ def test_the_settings_of_all_that_is_within_the_tuned_method_count():
         )
         assert after.fingerprint("tune") != before.fingerprint("tune")
         assert after.differences(before.settings()) == [f"methods.{key}"]
+
+
+def test_a_corpus_is_a_path(tmp_path):
+    recipe = load(tmp_path, changed("captions.prior", {"corpus": "corpus.txt"}))
+    assert recipe.caption_source.files() == {"captions.prior.corpus": str(tmp_path / "corpus.txt")}
+    assert recipe.settings()["captions"]["prior"]["corpus"] == "corpus.txt"
+    assert load(tmp_path, DATA).caption_source.files() == {}
 
 
 @pytest.mark.parametrize(

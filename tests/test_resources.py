@@ -43,9 +43,15 @@ def test_a_comparison_needs_one_gpu_however_many_workers_a_job_tunes_with():
     check_resources(tiny_recipe(tune={"workers": 8}), ["compare"], SMALL, grows=False)
 
 
-def test_captions_from_a_file_need_nothing():
-    recipe = tiny_recipe(captions=None, annotated_captions={"path": "a.txt"})
-    assert "captions" not in {need.stage for need in needs(recipe)}
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"captions": None, "annotated_captions": {"path": "a.txt"}},
+        {"captions": {"workers": {"gpus": 1}, "endpoint": {"url": "http://127.0.0.1:1/v1"}}},
+    ],
+)
+def test_captions_from_a_file_or_a_server_need_nothing(source):
+    assert "captions" not in {need.stage for need in needs(tiny_recipe(**source))}
 
 
 def test_what_fits_is_not_spoken_of(capsys):

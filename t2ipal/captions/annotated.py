@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from t2ipal.captions.collect import caption_id
 from t2ipal.captions.sentences import format_of, read_image_ids, read_sentences
+from t2ipal.captions_recipe import AnnotatedCaptionsRecipe
 from t2ipal.errors import UserError
-from t2ipal.recipe import AnnotatedCaptionsRecipe
 from t2ipal.seeds import derive_seed
 from t2ipal.vocabulary import Vocabulary
 

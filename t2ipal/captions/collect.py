@@ -1,6 +1,6 @@
 """From single answers, arriving in any order, to whole shards of captions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -28,53 +28,76 @@ def caption_id(index: int) -> str:
     return f"c{index:08d}"
 
 
+def row_of(caption_id: str) -> int:
+    """Return the row in which the caption with a key was planned."""
+    return int(caption_id.removeprefix("c"))
+
+
 def answer_seed(seed: int, index: int, candidate: int) -> int:
     """Return the sampling seed of one answer, in [0, 2**63)."""
     return derive_seed(seed, caption_id(index), candidate)
 
 
 @dataclass
+class _OpenShard:
+    """A shard that lacks answers: its captions of earlier attempts, by row, and the answers that came."""
+
+    before: dict[int, dict[str, object]]
+    texts: dict[tuple[int, int], str] = field(default_factory=dict)
+
+
+@dataclass
 class Collector:
     """Gathers answers by shard and makes the table of a shard once all its answers are there.
 
-    `candidates` answers are expected for every planned row.
+    `candidates` answers are expected for every planned row without a caption: at attempt a, from 1, those
+    with the numbers from (a - 1) x candidates on.
     """
 
     plan: CaptionPlan
     vocabulary: Vocabulary
     candidates: int
     model: str
-    failures: list[str] = field(default_factory=list)
-    """Reasons of the answers that failed. A shard with one of them is never complete."""
+    attempt: int = 1
+    before: Callable[[str], pa.Table] = lambda shard: CAPTIONS.empty_table()
+    """Returns the captions that a shard has from earlier attempts."""
+    failed: int = 0
+    """Number of answers that failed. A shard with one of them is never complete."""
+    failure: str = ""
+    """The reason of the first one."""
     rejected: str = ""
     """An answer that was not accepted, if there was one."""
-    _open: dict[str, dict[tuple[int, int], str]] = field(default_factory=dict)
+    _open: dict[str, _OpenShard] = field(default_factory=dict)
 
     def add(self, answer: Answer) -> pa.Table | None:
         """Take one answer; if it was the last one missing, return its shard's table (schema CAPTIONS)."""
         if answer.error:
-            self.failures.append(answer.error)
+            self.failed += 1
+            self.failure = self.failure or answer.error
             return None
-        texts = self._open.setdefault(answer.shard, {})
-        texts[answer.index, answer.candidate] = answer.text
-        if len(texts) < len(self.plan.rows(answer.shard)) * self.candidates:
+        if answer.shard not in self._open:
+            rows = self.before(answer.shard).to_pylist()
+            self._open[answer.shard] = _OpenShard({row_of(row["caption_id"]): row for row in rows})
+        shard = self._open[answer.shard]
+        shard.texts[answer.index, answer.candidate] = answer.text
+        asked = len(self.plan.rows(answer.shard)) - len(shard.before)
+        if len(shard.texts) < asked * self.candidates:
             return None
         return self._table(answer.shard, self._open.pop(answer.shard))
 
-    def _table(self, shard: str, texts: dict[tuple[int, int], str]) -> pa.Table:
-        rows = [
-            self._row(index, [texts[index, candidate] for candidate in range(self.candidates)])
-            for index in self.plan.rows(shard)
-        ]
+    def _table(self, name: str, shard: _OpenShard) -> pa.Table:
+        rows = [shard.before.get(index) or self._row(index, shard.texts) for index in self.plan.rows(name)]
         return pa.Table.from_pylist([row for row in rows if row is not None], schema=CAPTIONS)
 
-    def _row(self, index: int, answers: Sequence[str]) -> dict[str, object] | None:
+    def _row(self, index: int, texts: Mapping[tuple[int, int], str]) -> dict[str, object] | None:
+        first = (self.attempt - 1) * self.candidates
+        answers = [texts[index, candidate] for candidate in range(first, first + self.candidates)]
         requested = self.plan.classes(index)
         accepted = first_accepted(answers, requested, self.vocabulary)
         if accepted is None:
             self.rejected = self.rejected or answers[0]
             return None
-        candidate, text = accepted
+        position, text = accepted
         return {
             "caption_id": caption_id(index),
             "text": text,
@@ -82,5 +105,5 @@ class Collector:
             "requested": sorted(requested),
             "source": "llm",
             "model": self.model,
-            "seed": answer_seed(self.plan.seed, index, candidate),
+            "seed": answer_seed(self.plan.seed, index, first + position),
         }

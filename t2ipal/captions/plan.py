@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
 
+from t2ipal.captions.cooccurrence import Cooccurrence
 from t2ipal.errors import UserError
 from t2ipal.recipe import Recipe
 from t2ipal.seeds import derive_seed
@@ -18,9 +19,10 @@ from t2ipal.vocabulary import Vocabulary
 class CaptionPlan:
     """Requested classes by row, and rows by shard.
 
-    Rows come in blocks of `num_classes`. All rows of a block ask for the same number of classes k, and each
-    class is asked for in exactly k of them; k runs through `classes_per_caption` (both ends included) from
-    block to block.
+    Rows come in blocks of `num_classes`. All rows of a block ask for the same number of classes k, which runs
+    through `classes_per_caption` (both ends included) from block to block. Without a prior each class is
+    asked for in exactly k rows of a block, with any others; with one, the rows of the same k follow its
+    shares.
     """
 
     count: int
@@ -29,6 +31,7 @@ class CaptionPlan:
     classes_per_caption: tuple[int, int]
     shard_rows: int
     seed: int
+    prior: Cooccurrence | None = None
 
     def __post_init__(self) -> None:
         low, high = self.classes_per_caption
@@ -39,8 +42,11 @@ class CaptionPlan:
             )
 
     @classmethod
-    def of(cls, recipe: Recipe) -> Self:
-        """Return the plan of a recipe whose captions a language model writes."""
+    def of(cls, recipe: Recipe, prior: Cooccurrence | None = None) -> Self:
+        """Return the plan of a recipe whose captions a language model writes.
+
+        Its shards need no prior, its classes the one that the recipe asks for.
+        """
         if recipe.captions is None:
             raise ValueError("captions from a file are not planned")
         return cls(
@@ -49,13 +55,17 @@ class CaptionPlan:
             classes_per_caption=recipe.captions.classes_per_caption,
             shard_rows=recipe.captions.shard_rows,
             seed=recipe.seed,
+            prior=prior,
         )
 
     def classes(self, index: int) -> tuple[int, ...]:
         """Return the distinct classes that caption `index` must name, in the order to ask for them."""
         block, position = divmod(index, self.num_classes)
         low, high = self.classes_per_caption
-        k = low + block % (high - low + 1)
+        sizes = high - low + 1
+        k = low + block % sizes
+        if self.prior is not None:
+            return self.prior.combination(k, block // sizes * self.num_classes + position, self.seed)
         order, shifts = _block(self.seed, block, self.num_classes)
         # Every shift maps the positions of a block one to one onto the classes: hence the equal shares.
         return tuple(order[(position + shift) % self.num_classes] for shift in shifts[:k])

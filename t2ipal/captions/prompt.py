@@ -19,3 +19,12 @@ def chat_messages(template: str, names: Sequence[str]) -> list[dict[str, str]]:
     `template` is the recipe's `captions.prompt`; "{classes}" in it stands for the names.
     """
     return [{"role": "user", "content": template.replace("{classes}", join_names(names))}]
+
+
+def prior_messages(template: str, name: str, others: Sequence[str]) -> list[dict[str, str]]:
+    """Return the conversation that asks with which of the other classes a class is seen.
+
+    `template` is the recipe's `captions.prior.prompt`; "{class}" and "{classes}" in it stand for the names.
+    """
+    text = template.replace("{classes}", ", ".join(others)).replace("{class}", name)
+    return [{"role": "user", "content": text}]

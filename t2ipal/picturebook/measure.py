@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from t2ipal.captions.accept import first_accepted
+from t2ipal.captions_recipe import CaptionsRecipe
 from t2ipal.clip import load_backbone
 from t2ipal.evaluation.metrics import mean_average_precision
 from t2ipal.images.painter import Painter
@@ -28,7 +29,7 @@ from t2ipal.picturebook.drawn import drawn
 from t2ipal.picturebook.scenes import SIDE, Scene, scenes
 from t2ipal.picturebook.wording import request_and_caption
 from t2ipal.picturebook.writing import write
-from t2ipal.recipe import BackboneRecipe, CaptionsRecipe, ImagesRecipe, load_recipe
+from t2ipal.recipe import BackboneRecipe, ImagesRecipe, load_recipe
 from t2ipal.seeds import derive_seed
 from t2ipal.vocabulary import Vocabulary
 

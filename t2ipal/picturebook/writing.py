@@ -6,7 +6,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from t2ipal.captions.prompt import chat_messages
-from t2ipal.recipe import CaptionsRecipe
+from t2ipal.captions_recipe import CaptionsRecipe
 
 
 @torch.inference_mode()

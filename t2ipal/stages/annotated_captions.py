@@ -12,8 +12,10 @@ import pyarrow as pa
 
 from t2ipal.captions.annotated import Chosen, Labelled, caption_seed, choose
 from t2ipal.captions.collect import caption_id
+from t2ipal.captions.report import notes, write_report
 from t2ipal.captions.sentences import format_of
-from t2ipal.recipe import AnnotatedCaptionsRecipe
+from t2ipal.captions_recipe import AnnotatedCaptionsRecipe
+from t2ipal.run_files import CAPTION_REPORT
 from t2ipal.shards import Shards
 from t2ipal.stages.report import StageReport
 from t2ipal.tables import CAPTIONS
@@ -38,13 +40,18 @@ def run(recipe: AnnotatedCaptionsRecipe, vocabulary: Vocabulary, seed: int, shar
         _write(recipe, choose(recipe, vocabulary, seed), seed, shards, before)
     manifests = shards.done()
     extra = next(iter(manifests.values())).extra
+    figures = {name: count for name, count in extra.items() if name != "shards"}
+    if len(before) < len(manifests) or not shards.store.exists(CAPTION_REPORT):
+        report = write_report(shards, manifests, vocabulary, figures)
+    else:
+        report = shards.store.read_json(CAPTION_REPORT)
     return StageReport(
         stage=shards.stage,
         rows=sum(manifest.rows for manifest in manifests.values()),
         shards_total=len(manifests),
         shards_done_before=len(before),
         seconds=time.monotonic() - start,
-        notes={name.replace("_", " "): count for name, count in extra.items() if name != "shards"},
+        notes={**{name.replace("_", " "): count for name, count in figures.items()}, **notes(report)},
     )
 
 

@@ -1,14 +1,56 @@
-"""The configuration of vLLM in ray.data.llm."""
+"""vLLM in ray.data.llm as the language model."""
 
 import os
+from collections.abc import Generator, Sequence
+from functools import partial
+from typing import Any
 
-from ray.data.llm import vLLMEngineProcessorConfig
+from ray.data.llm import build_processor, vLLMEngineProcessorConfig
 
-from t2ipal.recipe import CaptionsRecipe
+from t2ipal.captions.collect import Answer
+from t2ipal.captions.requests import MakeRequests
+from t2ipal.captions_recipe import CaptionsRecipe
+from t2ipal.picturebook.weights import resolve
+from t2ipal.stages.ray_data import one_row_each, quiet_ray_data, startup_explained
 
 # CPUs that Ray sets aside for each small step around the engine. With whole ones a machine of 2 cores would
 # wait for ever.
 SMALL_STEP_CPUS = 0.1
+
+_ERROR = "__inference_error__"  # ray.data.llm's column
+
+
+def engine_answers(
+    captions: CaptionsRecipe, shards: Sequence[str], make_requests: MakeRequests
+) -> Generator[Answer]:
+    """Yield the answers to all requests of some shards, in the order in which they come."""
+    processor = build_processor(
+        engine_config(captions, resolve(captions.model), len(shards)),
+        preprocess=_identity,
+        postprocess=_text_only,
+        preprocess_map_kwargs={"num_cpus": SMALL_STEP_CPUS},
+        postprocess_map_kwargs={"num_cpus": SMALL_STEP_CPUS},
+    )
+    with quiet_ray_data(), startup_explained("captions", "captions.model and captions.engine"):
+        rows = one_row_each(list(shards)).flat_map(
+            partial(_requests, make_requests), num_cpus=SMALL_STEP_CPUS
+        )
+        for row in processor(rows).iter_rows():
+            yield Answer(
+                row["shard"], row["index"], row["candidate"], row["generated_text"] or "", row[_ERROR] or ""
+            )
+
+
+def _requests(make_requests: MakeRequests, row: dict[str, Any]) -> list[dict[str, Any]]:
+    return [dict(request) for request in make_requests(row["shard"])]
+
+
+def _identity(row: dict[str, Any]) -> dict[str, Any]:
+    return row
+
+
+def _text_only(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: row[key] for key in ("shard", "index", "candidate", "generated_text")}
 
 
 def engine_config(captions: CaptionsRecipe, model: str, shards: int) -> vLLMEngineProcessorConfig:

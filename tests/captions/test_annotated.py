@@ -3,8 +3,8 @@ from collections import Counter
 import pytest
 
 from t2ipal.captions.annotated import Labelled, choose, select
+from t2ipal.captions_recipe import AnnotatedCaptionsRecipe
 from t2ipal.errors import UserError
-from t2ipal.recipe import AnnotatedCaptionsRecipe
 from t2ipal.vocabulary import Vocabulary
 from tests.layouts import write_captions, write_narratives
 

@@ -61,7 +61,7 @@ def test_a_failed_answer_keeps_its_shard_open_and_no_other(collector):
         for candidate in (0, 1)
     ]
     assert tables[3] is not None
-    assert collector.failures == ["prompt too long"]
+    assert (collector.failed, collector.failure) == (1, "prompt too long")
 
 
 def test_seeds_differ_by_row_and_candidate():

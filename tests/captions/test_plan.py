@@ -1,7 +1,9 @@
+import pickle
 from collections import Counter
 
 import pytest
 
+from t2ipal.captions.cooccurrence import Cooccurrence, count_labels
 from t2ipal.captions.plan import CaptionPlan
 from t2ipal.errors import UserError
 
@@ -53,3 +55,33 @@ def test_more_classes_in_a_caption_than_there_are():
 
 
 GOLDEN = [(6,), (10, 5), (0, 6, 7)]
+
+
+def prior(num_classes=16):
+    """The classes with even numbers meet each other, and so do those with odd ones."""
+    pairs = [(a, b) for a in range(num_classes) for b in range(a + 2, num_classes, 2)]
+    return Cooccurrence.of_counts(count_labels(pairs, num_classes), uniform=0.1, balance=1.0, largest=4)
+
+
+def test_with_a_prior_the_shards_and_the_numbers_of_classes_stay():
+    with_prior = plan(prior=prior(), classes_per_caption=(1, 4))
+    assert with_prior.shards() == plan().shards()
+    assert [len(with_prior.classes(row)) for row in range(96)] == [1 + row // 16 % 4 for row in range(96)]
+
+
+def test_a_prior_says_which_classes_meet():
+    each = plan(count=16 * 300, prior=prior(), classes_per_caption=(1, 2))
+    counts = count_labels((sorted(each.classes(row)) for row in range(16 * 300)), 16)
+    assert counts.classes == pytest.approx([450] * 16, abs=10)
+    alike = sum(counts.pairs[a, b] for a in range(16) for b in range(a + 2, 16, 2))
+    assert alike / counts.pairs.sum() == pytest.approx(0.9 + 0.1 * 56 / 120, abs=0.02)
+
+
+def test_a_row_of_a_million_is_planned_without_the_others_and_travels():
+    each = plan(count=10**6, prior=prior())
+    assert pickle.loads(pickle.dumps(each)).classes(999_999) == each.classes(999_999)
+    # Golden, as below.
+    assert [each.classes(row) for row in (0, 17, 40, 999_999)] == GOLDEN_PRIOR
+
+
+GOLDEN_PRIOR = [(6,), (14, 8), (12, 4, 6), (11,)]

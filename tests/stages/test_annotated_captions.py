@@ -4,6 +4,7 @@ import sys
 import pytest
 
 from t2ipal.errors import UserError
+from t2ipal.run_files import CAPTION_REPORT
 from t2ipal.stages import captions, images
 from t2ipal.store import Store
 from t2ipal.tables import CAPTIONS
@@ -48,7 +49,17 @@ def test_sentences_become_the_table_that_an_engine_would_write(run):
         3,
         0,
     )
-    assert report.notes == {"read": 7, "excluded": 0, "without class": 1, "left out": 0}
+    counts = {"read": 7, "excluded": 0, "without class": 1, "left out": 0}
+    assert report.notes == counts | {"per class": "2 to 3", "pairs": "1 of 3"}
+    assert store.read_json(CAPTION_REPORT) == {
+        "read": 7,
+        "excluded": 0,
+        "without_class": 1,
+        "left_out": 0,
+        "captions": 6,
+        "classes": {"fish": 3, "house": 2, "tree": 2},
+        "pairs": {"fish": {"tree": 1}},
+    }
     table = read_all(store.shards("captions"))
     assert table.schema.equals(CAPTIONS)
     rows = table.to_pylist()

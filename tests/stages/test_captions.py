@@ -1,14 +1,19 @@
 import sys
+from dataclasses import replace
 
 import pytest
 
 from t2ipal.captions.collect import Answer, Collector, answer_seed
 from t2ipal.captions.plan import CaptionPlan
+from t2ipal.captions.prior import prior_of
+from t2ipal.captions.rounds import Rounds
 from t2ipal.errors import UserError
+from t2ipal.run_files import CAPTION_REPORT
 from t2ipal.stages import captions
 from t2ipal.stages.engine import engine_config
 from t2ipal.store import Store
 from t2ipal.vocabulary import Vocabulary
+from tests.captions.writing import ask
 from tests.recipes import tiny_recipe
 from tests.tiny_models import save_writer
 from tests.whole_table import read_all
@@ -19,13 +24,18 @@ VOCABULARY = {"fish": [], "house": [], "tree": [], LONG: []}
 
 
 @pytest.fixture(scope="module")
-def recipe(tmp_path_factory):
+def writer(tmp_path_factory):
     folder = tmp_path_factory.mktemp("writer")
     save_writer(folder, ["fish", "house", "tree", "write", "caption", "with", "very", "long", "thing", "."])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recipe(writer):
     return tiny_recipe(
         vocabulary=VOCABULARY,
         captions={
-            "model": str(folder),
+            "model": str(writer),
             "count": 16,
             "shard_rows": 2,
             "candidates": 4,
@@ -68,6 +78,57 @@ def test_the_engine_writes_what_it_can_and_says_what_it_could_not(ray_cluster, r
     assert {manifest.extra["asked"] for manifest in done.values()} == {2}
 
 
+@pytest.mark.timeout(600)
+def test_an_engine_goes_on_with_the_attempt_in_which_a_job_ended(ray_cluster, writer, tmp_path):
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("a fish in a house\n" * 9)
+    recipe = tiny_recipe(
+        captions={
+            "model": str(writer),
+            "classes_per_caption": [1, 2],
+            "candidates": 16,
+            "attempts": 2,
+            "drop_similar": 1.0,
+            "max_tokens": 3,
+            "engine": {"max_model_len": 64, "enforce_eager": True, "dtype": "float32"},
+            "workers": {"cpus": 0.5},
+            "prior": {"corpus": str(corpus), "uniform": 0.01},
+        }
+    )
+    store = claimed(tmp_path / "run", recipe)
+
+    def no_more(request):  # in the second attempt
+        return request["candidate"] >= 16
+
+    def first_attempt(shards, make_requests):
+        """Name what is asked in row 0, in its first answer."""
+        for answer in ask(fails=no_more)(shards, make_requests):
+            right = (answer.index, answer.candidate) == (0, 0)
+            yield replace(answer, text=f"the {' and the '.join(names)}" if right else "nothing")
+
+    vocabulary = Vocabulary.load(recipe.vocabulary)
+    prior = prior_of(recipe.captions, vocabulary, recipe.seed, store, first_attempt)
+    plan = CaptionPlan.of(recipe, prior)
+    names = [vocabulary.names[i] for i in plan.classes(0)]
+    rounds = Rounds(recipe.captions, plan, vocabulary, store.shards("captions"), first_attempt)
+    with pytest.raises(UserError, match="no memory"):
+        rounds.complete(plan.shards())
+
+    captions.run(recipe, store)
+    rows = {int(row["caption_id"][1:]): row for row in read_all(store.shards("captions")).to_pylist()}
+    assert rows[0]["text"] == f"the {' and the '.join(names)}"
+    assert rows[0]["seed"] == answer_seed(recipe.seed, 0, 0)
+    assert len(rows) > 1  # of random words some are right
+    for index in set(rows) - {0}:
+        assert rows[index]["labels"] == sorted(plan.classes(index))
+        assert vocabulary.labels(rows[index]["text"]) == tuple(rows[index]["labels"])
+        assert rows[index]["seed"] in [answer_seed(recipe.seed, index, k) for k in range(16, 32)]
+    report = store.read_json(CAPTION_REPORT)
+    assert report["accepted"] == [1, report["asked"] - report["rejected"] - 1]
+    assert len(rows) == report["asked"] - report["rejected"] - report["duplicates"]
+    assert rounds.drafts.shards.written() == []
+
+
 def finish(store, recipe, texts):
     """Write all shards; each row's answer is the next of `texts`."""
     plan = CaptionPlan.of(recipe)
@@ -76,8 +137,9 @@ def finish(store, recipe, texts):
     for shard in plan.shards():
         for row in plan.rows(shard):
             table = collector.add(Answer(shard, row, 0, next(answers)))
-        extra = {} if table.num_rows else {"example": collector.rejected}
-        store.shards("captions").write(shard, table, extra)
+        asked, kept = len(plan.rows(shard)), table.num_rows
+        extra = {"asked": asked, "rejected": asked - kept, "duplicates": 0, "accepted": [kept]}
+        store.shards("captions").write(shard, table, extra | {"example": collector.rejected})
 
 
 def test_a_finished_stage_starts_no_engine(recipe, tmp_path, monkeypatch):
@@ -88,7 +150,15 @@ def test_a_finished_stage_starts_no_engine(recipe, tmp_path, monkeypatch):
     assert captions.pending(recipe, store) == []
     report = captions.run(recipe, store)
     assert report.already_complete
-    assert (report.rows, report.shards_total, report.notes) == (1, 8, {"asked": 16, "rejected": 15})
+    assert (report.rows, report.shards_total) == (1, 8)
+    assert report.notes == {
+        "asked": 16,
+        "rejected": 15,
+        "acceptance": 1 / 16,
+        "per class": "0 to 1",
+        "pairs": "0 of 6",
+    }
+    assert store.read_json(CAPTION_REPORT)["classes"][name] == 1
 
 
 def test_no_caption_at_all_ends_the_stage(recipe, tmp_path):
@@ -104,17 +174,6 @@ def test_a_damaged_model_folder(recipe, tmp_path):
     broken = recipe.model_copy(update={"captions": recipe.captions.model_copy(update=model)})
     with pytest.raises(UserError, match=r"captions\.model: the model folder .* has no config\.json"):
         captions.run(broken, claimed(tmp_path / "run", broken))
-
-
-def test_the_requests_of_a_shard(recipe):
-    plan, vocabulary = CaptionPlan.of(recipe), Vocabulary.load(recipe.vocabulary)
-    rows = captions.requests(recipe.captions, plan, vocabulary, {"shard": "captions-00003"})
-    assert [(row["index"], row["candidate"]) for row in rows] == [(i, k) for i in (6, 7) for k in range(4)]
-    assert {row["shard"] for row in rows} == {"captions-00003"}
-    name = vocabulary.names[plan.classes(7)[0]]
-    assert rows[-1]["messages"] == [{"role": "user", "content": f"write a caption with {name} ."}]
-    seed = answer_seed(recipe.seed, 7, 3)
-    assert rows[-1]["sampling_params"] == {"temperature": 0.9, "max_tokens": 2, "seed": seed}
 
 
 @pytest.mark.parametrize(

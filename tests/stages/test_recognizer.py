@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 
 from t2ipal.bundle import Recognizer, save_bundle
+from t2ipal.captions_recipe import AnnotatedCaptionsRecipe
 from t2ipal.clip import feature_tables
 from t2ipal.errors import UserError
 from t2ipal.evaluation import scoring
 from t2ipal.evaluation.fitted import Fitted
 from t2ipal.evaluation.metrics import mean_average_precision
-from t2ipal.recipe import AnnotatedCaptionsRecipe
 from t2ipal.run_files import METRICS
 from t2ipal.stages import evaluate, features
 from t2ipal.tables import CAPTION_FEATURES, FEATURES, PREDICTIONS, TEST_FEATURES

@@ -1,0 +1,35 @@
+from t2ipal.captions.report import acceptance, notes, write_report
+from t2ipal.run_files import CAPTION_REPORT
+from t2ipal.vocabulary import Vocabulary
+from tests.captions.writing import ask, rounds
+
+
+def test_what_the_manifests_say_is_summed_by_attempt():
+    extras = [
+        {"asked": 10, "rejected": 1, "duplicates": 2, "accepted": [6, 3], "kept": 7},
+        {"asked": 10, "rejected": 0, "duplicates": 0, "accepted": [10], "kept": 10},
+        {"asked": 5, "rejected": 4, "kept": 1},  # of a former version
+    ]
+    assert acceptance(extras) == {
+        "asked": 25,
+        "rejected": 5,
+        "duplicates": 2,
+        "accepted": [17, 3],
+        "acceptance": 0.8,
+    }
+
+
+def test_the_report_counts_the_classes_and_pairs_of_the_table(tmp_path):
+    each = rounds(tmp_path, ask(), attempts=20, classes_per_caption=[1, 2])
+    each.complete(each.plan.shards())
+    names = Vocabulary.load(["fish", "house", "tree"])
+    report = write_report(each.shards, each.shards.done(), names, {"asked": 12})
+    assert each.shards.store.read_json(CAPTION_REPORT) == report
+    assert (report["asked"], report["captions"]) == (12, 12)
+    assert report["classes"] == {"fish": 6, "house": 6, "tree": 6}  # 2 blocks of 1 class, 2 of 2
+    assert sum(count for others in report["pairs"].values() for count in others.values()) == 6
+    assert notes(report)["per class"] == "6 to 6"
+    assert notes({"classes": {"a": 2, "b": 5, "c": 0}, "pairs": {"a": {"b": 1}}}) == {
+        "per class": "0 to 5",
+        "pairs": "1 of 3",
+    }
