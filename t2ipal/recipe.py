@@ -18,31 +18,15 @@ from pydantic import (
 
 from t2ipal.errors import UserError
 from t2ipal.fingerprint import differences, fingerprints
+from t2ipal.images_recipe import ImagesRecipe
 from t2ipal.method_settings import MethodsSettings
 from t2ipal.recipe_paths import Written, absolute, as_written, resolve_paths
-from t2ipal.section import Positive, Section
+from t2ipal.section import DType, Positive, Section, Workers
 from t2ipal.validation import describe
 from t2ipal.vocabulary import Vocabulary
 from t2ipal.yaml_file import read_yaml
 
-DType = Literal["float32", "float16", "bfloat16"]
-
 APPLICATION = "t2ipal"  # the endpoint's name, unless a recipe gives it one of its own
-
-
-class Workers(Section):
-    """A pool of Ray actors that grows from `min` to `max`, each with the resources given."""
-
-    min: Positive = 1
-    max: Positive = 1
-    cpus: Annotated[float, Field(ge=0)] = 1.0
-    gpus: Annotated[float, Field(ge=0)] = 0.0
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.min > self.max:
-            raise ValueError(f"min ({self.min}) is above max ({self.max})")
-        return self
 
 
 class CaptionsRecipe(Section):
@@ -118,24 +102,6 @@ class AnnotatedCaptionsRecipe(Section):
         """Return the files that it reads, by dotted key."""
         files = {"path": self.path, "exclude_images": self.exclude_images}
         return {f"annotated_captions.{key}": path for key, path in files.items() if path is not None}
-
-
-class ImagesRecipe(Section):
-    """How captions are painted by a text-to-image pipeline of diffusers."""
-
-    model: str
-    per_caption: Positive = 1
-    steps: Positive
-    guidance: float
-    size: Annotated[int, Field(ge=8, multiple_of=8)]  # pixels, height and width; pipelines halve them thrice
-    scheduler: str | None = None  # a scheduler class of diffusers; None keeps the pipeline's own
-    negative_prompt: str = ""
-    dtype: DType = "float32"
-    batch: Positive = 8
-    format: Literal["webp", "png", "jpeg"] = "webp"
-    quality: Annotated[int, Field(ge=1, le=100)] = 100  # 100 is lossless for webp
-    shard_rows: Positive = 256
-    workers: Workers = Workers()
 
 
 class BackboneRecipe(Section):

@@ -1,16 +1,33 @@
-"""What every section of a recipe is: frozen, typed, and without unknown keys."""
+"""What every section of a recipe is: frozen, typed, and without unknown keys; and what several share."""
 
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Above0 = Annotated[float, Field(gt=0)]
 NotBelow0 = Annotated[float, Field(ge=0)]
 
+DType = Literal["float32", "float16", "bfloat16"]
+
 
 class Section(BaseModel):
     """A part of a recipe."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Workers(Section):
+    """A pool of Ray actors that grows from `min` to `max`, each with the resources given."""
+
+    min: Positive = 1
+    max: Positive = 1
+    cpus: Annotated[float, Field(ge=0)] = 1.0
+    gpus: Annotated[float, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min > self.max:
+            raise ValueError(f"min ({self.min}) is above max ({self.max})")
+        return self

@@ -9,7 +9,7 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from jobs.exit_code import exit_code, user_error
 from t2ipal.errors import UserError
-from t2ipal.recipe import Workers
+from t2ipal.section import Workers
 from t2ipal.stages.ray_data import actor_pool, one_row_each, quiet_ray_data
 
 WRONG = UserError("no wings", "buy some")

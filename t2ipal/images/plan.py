@@ -47,7 +47,12 @@ def image_shards(captions: Mapping[str, Manifest], per_caption: int, shard_rows:
 
 def unfinished(planned: list[ImageShard], done: Mapping[str, Manifest]) -> list[ImageShard]:
     """Return the planned shards that are not done, or were made from captions that have since changed."""
-    return [shard for shard in planned if shard.name not in done or done[shard.name].extra != shard.extra]
+    # A manifest says more than what its shard was made from.
+    return [
+        shard
+        for shard in planned
+        if shard.name not in done or not shard.extra.items() <= done[shard.name].extra.items()
+    ]
 
 
 def surplus(planned: list[ImageShard], written: Iterable[str]) -> list[str]:

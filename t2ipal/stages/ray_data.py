@@ -12,7 +12,7 @@ from ray.data import ActorPoolStrategy, DataContext
 from ray.exceptions import ActorDiedError
 
 from t2ipal.errors import UserError
-from t2ipal.recipe import Workers
+from t2ipal.section import Workers
 
 # Ray Data gives up on a pipeline without output for half an hour. Here an output is a whole shard, which may
 # rightly take hours on a slow machine, and be cut off again by every restart. What really stands still shows

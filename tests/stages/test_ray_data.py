@@ -4,7 +4,7 @@ import pytest
 from ray.data import DataContext
 
 from t2ipal.errors import UserError
-from t2ipal.recipe import Workers
+from t2ipal.section import Workers
 from t2ipal.stages.ray_data import actor_pool, one_row_each, quiet_ray_data, startup_explained
 
 
