@@ -17,7 +17,7 @@ _INPUTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "images": (("captions",), ("images",)),
     "features": (("images",), ("backbone",)),
     "caption_features": (("captions",), ("backbone",)),
-    "tune": (("features", "caption_features"), ("tune", "methods")),
+    "tune": (("features", "caption_features"), ("tune", "methods", "images.agreement")),
     "test_features": ((), ("vocabulary", "backbone", "evaluate.dataset", "evaluate.split")),
     "train_features": ((), ("vocabulary", "backbone", "evaluate.dataset", "evaluate.train_split")),
     "evaluate": (("tune", "test_features"), ("evaluate.dataset", "evaluate.split", "evaluate.baselines")),
@@ -32,6 +32,9 @@ _NO_EFFECT = (
     *(f"captions.engine.{key}" for key in ("max_num_seqs", "enforce_eager", "tensor_parallel_size")),
     "tune.gpu",
 )
+
+# Within a stage's own settings, those that only later stages read.
+_LATER = {"images": ("images.agreement",)}
 
 # Of these sections a recipe has one.
 _EITHER = ("captions", "annotated_captions")
@@ -87,7 +90,7 @@ def _is_read(key: str, settings: dict[str, Any]) -> bool:
 
 def _determines(stage: str, key: str) -> bool:
     upstream, own = _INPUTS[stage]
-    if _within(key, own) and not _within(key, _NO_EFFECT):
+    if _within(key, own) and not _within(key, (*_NO_EFFECT, *_LATER.get(stage, ()))):
         return True
     return any(_determines(earlier, key) for earlier in upstream)
 

@@ -21,8 +21,10 @@ from t2ipal.picturebook.weights import resolve
 from t2ipal.recipe import Recipe
 from t2ipal.stages import captions
 from t2ipal.stages.report import StageReport
+from t2ipal.stages.sheets import write_sheets
 from t2ipal.store import Store
 from t2ipal.tables import IMAGES
+from t2ipal.vocabulary import Vocabulary
 
 STAGE = "images"
 CAPTIONS = captions.STAGE
@@ -41,7 +43,9 @@ def pending(recipe: Recipe, store: Store) -> list[str]:
 
 
 def run(recipe: Recipe, store: Store) -> StageReport:
-    """Paint the missing shards. Needs an initialised Ray and finished captions."""
+    """Paint the missing shards, and sheets of some of the images. Needs finished captions, and an
+    initialised Ray where shards are missing.
+    """
     start = time.monotonic()
     missing_captions = _missing_captions(recipe, store)
     if missing_captions:
@@ -58,13 +62,14 @@ def run(recipe: Recipe, store: Store) -> StageReport:
         for report in _paint(recipe, store, missing):
             told.update({name: report[name] for name in ("rows", *_COUNTS)})
     manifests = shards.done()
+    sheets = write_sheets(store, Vocabulary.load(recipe.vocabulary).names, planned, manifests)
     return StageReport(
         stage=STAGE,
         rows=sum(manifests[shard.name].rows for shard in planned),
         shards_total=len(planned),
         shards_done_before=len(planned) - len(missing),
         seconds=time.monotonic() - start,
-        notes={"painted": told["rows"], **{name: told[name] for name in _COUNTS}},
+        notes={"painted": told["rows"], **{name: told[name] for name in _COUNTS}, "sheets": sheets},
     )
 
 
