@@ -59,7 +59,7 @@ class Painter:
                 raise  # nothing will succeed on this device any more: rows are not to blame
         # Here the exception is gone, and with it what its frames held.
         if short:
-            self.batch = half
+            self.batch = min(self.batch, half)
             clear_device_cache(garbage_collection=True)
         if len(captions) == 1:
             return [Painting(None, failure=failure)]

@@ -108,6 +108,20 @@ def test_a_batch_for_which_memory_is_short_is_halved_and_stays_so(model, most, b
     assert max(seen) <= most
 
 
+def test_a_batch_that_became_smaller_stays_so_whatever_its_other_half_needs(model):
+    painter = painter_of(model, guidance=1.0, batch=8)
+    # Batches of 8, 4 and 2, not those of 1, 1 and 2 with their two steps, then the other 4.
+    refused = iter([True] * 3 + [False] * 6 + [True])
+
+    def refuse(module, args):
+        if next(refused, False):
+            torch.empty(2**60)
+
+    painter._pipeline.unet.register_forward_pre_hook(refuse)
+    assert len(list(painter.paint(["a fish"] * 8, range(8)))) == 8
+    assert painter.batch == 1
+
+
 def test_an_image_that_memory_is_too_short_for_is_told(model):
     painter = painter_of(model)
     short_of_memory_above(painter, 0)

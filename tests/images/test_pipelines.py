@@ -71,6 +71,8 @@ def test_what_a_call_does_not_take_is_refused_and_the_nearest_name_told(model):
     # Its call has **kwargs, which would pass over this one.
     with pytest.raises(UserError, match="StableDiffusionPipeline does not take max_sequence_length"):
         call_arguments(pipeline, recipe("m", options={"max_sequence_length": 77}))
+    with pytest.raises(UserError, match="StableDiffusionPipeline does not take kwargs"):
+        call_arguments(pipeline, recipe("m", options={"kwargs": 1}))
     with pytest.raises(UserError, match=r"images\.negative_prompt: the call of Plain does not take"):
         call_arguments(Plain(), recipe("m", guidance=None, negative_prompt="blurred"))
     with pytest.raises(UserError, match=r"images\.guidance: .* does not take guidance_scale") as refused:
