@@ -17,7 +17,7 @@ _INPUTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "images": (("captions",), ("images",)),
     "features": (("images",), ("backbone",)),
     "caption_features": (("captions",), ("backbone",)),
-    "tune": (("features", "caption_features"), ("tune", "methods")),
+    "tune": (("features", "caption_features"), ("tune", "methods", "images.agreement")),
     "test_features": ((), ("vocabulary", "backbone", "evaluate.dataset", "evaluate.split")),
     "train_features": ((), ("vocabulary", "backbone", "evaluate.dataset", "evaluate.train_split")),
     "evaluate": (("tune", "test_features"), ("evaluate.dataset", "evaluate.split", "evaluate.baselines")),
@@ -44,6 +44,9 @@ _LEFT_OUT: dict[str, Any] = {
     "captions.drop_similar": None,
     "captions.endpoint": None,
 }
+
+# Within a stage's own settings, those that only later stages read.
+_LATER = {"images": ("images.agreement",)}
 
 
 def fingerprints(recipe: dict[str, Any]) -> dict[str, str]:
@@ -96,7 +99,7 @@ def _is_read(key: str, settings: dict[str, Any]) -> bool:
 
 def _determines(stage: str, key: str) -> bool:
     upstream, own = _INPUTS[stage]
-    if _within(key, own) and not _within(key, _NO_EFFECT):
+    if _within(key, own) and not _within(key, (*_NO_EFFECT, *_LATER.get(stage, ()))):
         return True
     return any(_determines(earlier, key) for earlier in upstream)
 

@@ -18,37 +18,15 @@ from pydantic import (
 from t2ipal.captions_recipe import AnnotatedCaptionsRecipe, CaptionsRecipe
 from t2ipal.errors import UserError
 from t2ipal.fingerprint import differences, fingerprints
+from t2ipal.images_recipe import ImagesRecipe
 from t2ipal.method_settings import MethodsSettings
 from t2ipal.recipe_paths import Written, absolute, as_written, resolve_paths
-from t2ipal.section import Positive, Section, Workers
+from t2ipal.section import DType, Positive, Section, Workers
 from t2ipal.validation import describe
 from t2ipal.vocabulary import Vocabulary
 from t2ipal.yaml_file import read_yaml
 
-DType = Literal["float32", "float16", "bfloat16"]
-
 APPLICATION = "t2ipal"  # the endpoint's name, unless a recipe gives it one of its own
-
-
-class ImagesRecipe(Section):
-    """How captions are painted by a text-to-image pipeline of diffusers."""
-
-    model: str
-    # How many captions are painted, the first ones: every beginning of the captions has its classes in the
-    # same shares. The others teach by their text alone, in methods that learn from it; None: all are painted.
-    captions: Positive | None = None
-    per_caption: Positive = 1
-    steps: Positive
-    guidance: float
-    size: Annotated[int, Field(ge=8, multiple_of=8)]  # pixels, height and width; pipelines halve them thrice
-    scheduler: str | None = None  # a scheduler class of diffusers; None keeps the pipeline's own
-    negative_prompt: str = ""
-    dtype: DType = "float32"
-    batch: Positive = 8
-    format: Literal["webp", "png", "jpeg"] = "webp"
-    quality: Annotated[int, Field(ge=1, le=100)] = 100  # 100 is lossless for webp
-    shard_rows: Positive = 256
-    workers: Workers = Workers()
 
 
 class BackboneRecipe(Section):

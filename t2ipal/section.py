@@ -1,6 +1,6 @@
-"""What every section of a recipe is: frozen, typed, and without unknown keys."""
+"""What every section of a recipe is: frozen, typed, and without unknown keys; and what several share."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -8,6 +8,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Above0 = Annotated[float, Field(gt=0)]
 NotBelow0 = Annotated[float, Field(ge=0)]
+
+DType = Literal["float32", "float16", "bfloat16"]
 
 
 class Section(BaseModel):

@@ -23,8 +23,9 @@ IMAGES = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),
         pa.field("caption_id", pa.string(), nullable=False),
-        pa.field("seed", pa.int64(), nullable=False),
-        # Encoded bytes; large_binary because binary's 32-bit offsets overflow at 2 GiB a column chunk.
+        pa.field("seed", pa.int64(), nullable=False),  # of the attempt that is kept (t2ipal.images.rows)
+        # Encoded bytes; large_binary because binary's 32-bit offsets overflow at 2 GiB a column chunk. What
+        # could not be painted has none, and a width and height of 0.
         pa.field("image", pa.large_binary(), nullable=False),
         pa.field("width", pa.int32(), nullable=False),
         pa.field("height", pa.int32(), nullable=False),
@@ -47,6 +48,18 @@ FEATURES = pa.schema(
 
 # Of the test set: also the classes that are neither surely there nor surely not ("difficult" in VOC2007).
 TEST_FEATURES = FEATURES.append(pa.field("ignored", LABELS, nullable=False))
+
+# Whether the frozen CLIP sees in an image with features what its caption names.
+AGREEMENT = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("similarity", pa.float32(), nullable=False),  # cosine, of the image and its caption
+        # Among all classes, of that class of the caption which the image shows least; where it is asked for.
+        pa.field("rank", pa.int32()),
+        pa.field("kept", pa.bool_(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),  # why tuning leaves it out; empty when it does not
+    ]
+)
 
 CAPTION_FEATURES = pa.schema(
     [

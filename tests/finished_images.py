@@ -50,7 +50,7 @@ def finished_images(folder: Path, **sections: dict[str, Any]) -> tuple[Recipe, S
     methods = tiny_settings(epochs=3, **sections.pop("methods", {}))
     recipe = tiny_recipe(
         captions={"count": 24, "classes_per_caption": [1, 2], "shard_rows": 10},
-        images={"per_caption": 2, "shard_rows": 8},
+        images={"per_caption": 2, "shard_rows": 8} | sections.pop("images", {}),
         backbone={"model": tiny_folder("resnet")},
         methods=methods.model_dump(mode="json"),
         tune={"workers": 0, "holdout": 0.25} | sections.pop("tune", {}),

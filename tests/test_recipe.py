@@ -154,6 +154,17 @@ def test_a_vocabulary_file_becomes_part_of_the_recipe(tmp_path):
         ("images.format", "gif", r"images.format: .*webp"),
         ("evaluate.baselines", ["t2i_pal"], r"evaluate.baselines.*: .*zero_shot"),
         ("images.size", 500, r"images.size: .*multiple of 8"),
+        ("images.size", [512, 500], r"images.size: .*multiple of 8"),
+        ("images.size", [512], r"images.size: \[512\] is neither a number of pixels"),
+        ("images.size", "big", r"images.size: 'big' is neither a number of pixels"),
+        (
+            "images.options",
+            {"guidance_scale": 1},
+            r"images.options: guidance_scale is set by images.guidance",
+        ),
+        ("images.options", {"generator": 1}, r"images.options: generator is set by the job itself"),
+        ("images.agreement", {}, r"images.agreement: neither lowest nor top is given"),
+        ("images.agreement", {"lowest": 1.0}, r"images.agreement.lowest: .*less than 1"),
         (
             "captions.engine",
             {"tensor_parallel_size": "2"},
@@ -226,6 +237,8 @@ CAPTIONS_ON = {"captions", "images", "features", "caption_features", "tune", "ev
         ("images.steps", 3, CAPTIONS_ON - {"captions", "caption_features"}),
         ("images.workers", {"min": 2, "max": 5}, set()),
         ("images.batch", 5, set()),
+        ("images.options", {"clip_skip": 1}, CAPTIONS_ON - {"captions", "caption_features"}),
+        ("images.agreement", {"lowest": 0.2}, {"tune", "evaluate", "bundle"}),  # nothing is painted again
         (
             "backbone.pretrained",
             "yfcc15m",

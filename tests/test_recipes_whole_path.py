@@ -13,7 +13,6 @@ import yaml
 
 from t2ipal.bundle import Recognizer
 from t2ipal.images.plan import image_shards
-from t2ipal.picturebook.weights import resolve
 from t2ipal.recipe import load_recipe
 from t2ipal.run_files import METRICS
 from t2ipal.stages import bundle, captions, compare, evaluate, features, images, tune
@@ -90,7 +89,7 @@ def tiny(name, folder):
 
 def paint(recipe, store):
     """Do the work of the stage images in this process."""
-    painter = ShardPainter(recipe.images, resolve(recipe.images.model), recipe.seed, store)
+    painter = ShardPainter(recipe.images, recipe.seed, store)
     done = store.shards("captions").done()
     for shard in image_shards(done, recipe.images):
         painter(asdict(shard))

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     CLIPTextConfig,
-    CLIPTextModel,
-    CLIPTokenizer,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
 )
+
+from tests.tiny_pipelines import TEXT_ENDS, save_pipeline, stable_diffusion
 
 CHAT_TEMPLATE = "<s> {{ messages[0]['content'] }}"
 
@@ -54,33 +54,7 @@ def save_writer(folder: Path, words: Sequence[str]) -> None:
 
 def save_painter(folder: Path) -> None:
     """Save a StableDiffusionPipeline that paints 32 px noise, of a different colour for each caption."""
-    torch.manual_seed(0)
-    text = CLIPTextConfig(
-        vocab_size=len(_TOKENS),
-        hidden_size=32,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        **_TEXT_ENDS,
-    )
-    unet = UNet2DConditionModel(
-        sample_size=16,
-        block_out_channels=(32, 32),
-        layers_per_block=1,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=32,
-        attention_head_dim=2,
-        norm_num_groups=8,
-    )
-    vae = AutoencoderKL(
-        block_out_channels=(32, 32),
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        latent_channels=4,
-        norm_num_groups=8,
-    )
-    _save_pipeline(folder, text, unet, vae)
+    save_pipeline("stable-diffusion", folder)
 
 
 def save_full_size_painter(folder: Path) -> int:
@@ -93,7 +67,7 @@ def save_full_size_painter(folder: Path) -> int:
         intermediate_size=3072,
         num_hidden_layers=12,
         num_attention_heads=12,
-        **_TEXT_ENDS,
+        **TEXT_ENDS,
     )
     unet = UNet2DConditionModel(
         sample_size=64,
@@ -109,30 +83,7 @@ def save_full_size_painter(folder: Path) -> int:
         layers_per_block=2,
         latent_channels=4,
     )
-    return _save_pipeline(folder, text, unet, vae)
-
-
-_TOKENS = [
-    "<|startoftext|>",
-    "<|endoftext|>",
-    *(chr(code) + end for code in range(33, 127) for end in ("", "</w>")),
-]
-_TEXT_ENDS = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
-
-
-def _save_pipeline(folder: Path, text: CLIPTextConfig, unet: UNet2DConditionModel, vae: AutoencoderKL) -> int:
-    pipeline = StableDiffusionPipeline(
-        vae=vae,
-        text_encoder=CLIPTextModel(text),
-        tokenizer=CLIPTokenizer(
-            vocab={token: i for i, token in enumerate(_TOKENS)}, merges=[], model_max_length=77
-        ),
-        unet=unet,
-        scheduler=DDIMScheduler(clip_sample=False, steps_offset=1),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
+    pipeline = stable_diffusion(text, unet, vae)
     pipeline.save_pretrained(folder)
     parts = (pipeline.vae, pipeline.text_encoder, pipeline.unet)
     return sum(parameter.numel() for part in parts for parameter in part.parameters())

@@ -47,16 +47,21 @@ def caption_table(ids: Sequence[str], labels: Labels, batches: Sequence[TextFeat
     return pa.table([list(ids), list(labels), _lists(whole), _lists(tokens)], schema=CAPTION_FEATURES)
 
 
+def read_whole(table: pa.Table) -> Tensor:
+    """Global features [N, D] of images or captions, fp16."""
+    return torch.from_numpy(_flat(table, "global").reshape(table.num_rows, -1))
+
+
 def read_images(table: pa.Table) -> tuple[Tensor, Tensor]:
     """Global [N, D] and patch [N, P, D] features, fp16."""
-    whole = _flat(table, "global").reshape(table.num_rows, -1)
+    whole = read_whole(table)
     patches = _flat(table, "patches").reshape(table.num_rows, -1, whole.shape[1])
-    return torch.from_numpy(whole), torch.from_numpy(patches)
+    return whole, torch.from_numpy(patches)
 
 
 def read_captions(table: pa.Table) -> tuple[Tensor, Tensor, Tensor]:
     """Global [N, D] and token [N, L, D] features, fp16, and the mask [N, L] of what is not padding."""
-    whole = torch.from_numpy(_flat(table, "global").reshape(table.num_rows, -1))
+    whole = read_whole(table)
     width = whole.shape[1]
     rows = [
         torch.from_numpy(np.array(row.values.to_numpy(), dtype=np.float16).reshape(-1, width))

@@ -26,9 +26,9 @@ from t2ipal.methods.standardise import Standardisation
 from t2ipal.recipe import Recipe
 from t2ipal.shards import Shards
 from t2ipal.store import Store
+from t2ipal.tuning.agreement import left_out
 from t2ipal.tuning.limited import Known
-from t2ipal.tuning.load import image_keys
-from t2ipal.tuning.source import is_held_out, source_shards
+from t2ipal.tuning.source import image_keys, is_held_out, source_shards
 from t2ipal.vocabulary import Vocabulary
 
 
@@ -73,7 +73,8 @@ def fit(
     held = np.array([is_held_out(key, recipe) for key in image_keys(ids, table)])
     # As in tuning, which does not have what is held out: no shot may be spent on it.
     told = np.ones_like(labels) if known is None else known(labels & ~held[:, None], ids)
-    used = np.any(told, axis=1)
+    without = left_out(recipe, run, table)
+    used = np.any(told, axis=1) & np.array([name not in without for name in ids], dtype=bool)
     # A small run, or its recipe, may have held nothing out, and shots are never held out.
     fitting = used & held if (used & held).any() else used
     scored = used if standardise else fitting

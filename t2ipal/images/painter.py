@@ -2,76 +2,105 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import torch
-from diffusers import AutoPipelineForText2Image
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from PIL import Image
 
-from t2ipal.images.schedulers import scheduler_class
-
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+from t2ipal.images.pipelines import call_arguments, load_pipeline
+from t2ipal.images_recipe import ImagesRecipe
 
 
 @dataclass(frozen=True)
 class Painting:
-    """One image of one caption."""
+    """One image of one caption, or why there is none."""
 
-    image: Image.Image
-    flagged: bool
-    """Whether the pipeline's own safety checker refused it (and blackened it)."""
+    image: Image.Image | None
+    blank: str = ""
+    """Why the image shows nothing, so that another seed may help; empty when it shows something."""
+    failure: str = ""
+    """What the pipeline raised when it painted this caption alone; then there is no image."""
 
 
 class Painter:
-    """A diffusers pipeline with fixed settings.
+    """A diffusers pipeline with a recipe's settings, on torch's `device`, such as "cuda".
 
-    `model` is a hub name or a local folder; `scheduler` the name of a diffusers class that replaces the
-    pipeline's own; `size` is in pixels, height and width; `device` is torch's, such as "cuda". A safety
-    checker that the pipeline brings stays in force.
+    An image depends on its caption and its seed, not on the others of its batch; but matrix products of
+    another batch size add in another order, so a value on the edge of rounding may fall either way: on a
+    CPU fewer than one pixel value in a thousand, by one of 255 steps; on a GPU, in half precision, more.
     """
 
-    def __init__(
-        self,
-        model: str,
-        *,
-        steps: int,
-        guidance: float,
-        size: int,
-        scheduler: str | None = None,
-        dtype: Literal["float32", "float16", "bfloat16"] = "float32",
-        negative_prompt: str = "",
-        batch: int = 8,
-        device: str = "cpu",
-    ) -> None:
-        load: Any = AutoPipelineForText2Image.from_pretrained  # diffusers has no types
-        pipeline = load(model, dtype=DTYPES[dtype])
-        if scheduler is not None:
-            pipeline.scheduler = scheduler_class(scheduler).from_config(pipeline.scheduler.config)
-        pipeline.set_progress_bar_config(disable=True)
-        self._pipeline = pipeline.to(device)
-        self._settings: dict[str, Any] = {
-            "num_inference_steps": steps,
-            "guidance_scale": guidance,
-            "height": size,
-            "width": size,
-        }
-        if negative_prompt:
-            self._settings["negative_prompt"] = negative_prompt
-        self._batch = batch
+    def __init__(self, recipe: ImagesRecipe, device: str = "cpu") -> None:
+        self._pipeline = load_pipeline(recipe, device)
+        self._settings = call_arguments(self._pipeline, recipe)
+        self.batch = recipe.batch
+        """Captions painted at once; halved for good when memory is short."""
 
     def paint(self, captions: Sequence[str], seeds: Sequence[int]) -> Iterator[Painting]:
-        """Yield one image for each caption, in order. An image depends on its caption and its seed alone."""
-        for start in range(0, len(captions), self._batch):
-            part = slice(start, start + self._batch)
-            yield from self._paint_batch(list(captions[part]), seeds[part])
+        """Yield one painting for each caption, in order.
+
+        A batch for which memory is short is painted in halves; so is one that fails otherwise, down to the
+        caption that is to blame. Raises what leaves the device unusable.
+        """
+        at = 0
+        while at < len(captions):
+            part = slice(at, at + self.batch)
+            paintings = self._attempt(captions[part], seeds[part])
+            at += len(paintings)
+            yield from paintings
+
+    def _attempt(self, captions: Sequence[str], seeds: Sequence[int]) -> list[Painting]:
+        half = -(-len(captions) // 2)
+        try:
+            return self._paint(captions, seeds)
+        except Exception as error:
+            short, failure = out_of_memory(error), _named(error)
+            if isinstance(error, torch.AcceleratorError) and not short:
+                raise  # nothing will succeed on this device any more: rows are not to blame
+        # Here the exception is gone, and with it what its frames held.
+        if short:
+            self.batch = min(self.batch, half)
+            clear_device_cache(garbage_collection=True)
+        if len(captions) == 1:
+            return [Painting(None, failure=failure)]
+        return [
+            *self._attempt(captions[:half], seeds[:half]),
+            *self._attempt(captions[half:], seeds[half:]),
+        ]
 
     @torch.inference_mode()
-    def _paint_batch(self, captions: list[str], seeds: Sequence[int]) -> list[Painting]:
+    def _paint(self, captions: Sequence[str], seeds: Sequence[int]) -> list[Painting]:
         # One generator an image, and on the CPU: then the noise is the same in every batch, on every device.
         generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
         settings = dict(self._settings)
         if "negative_prompt" in settings:
             settings["negative_prompt"] = [settings["negative_prompt"]] * len(captions)
-        result = self._pipeline(prompt=captions, generator=generators, **settings)
+        result = self._pipeline(prompt=list(captions), generator=generators, **settings)
         flags = getattr(result, "nsfw_content_detected", None) or [False] * len(captions)
-        return [Painting(image, bool(flag)) for image, flag in zip(result.images, flags, strict=True)]
+        return [
+            Painting(image, _blank(image, flag)) for image, flag in zip(result.images, flags, strict=True)
+        ]
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Say whether an exception tells that a device, or the machine, has too little memory."""
+    return (
+        isinstance(error, torch.OutOfMemoryError | MemoryError)
+        or should_reduce_batch_size(error)
+        or (isinstance(error, torch.AcceleratorError) and "out of memory" in str(error))
+    )
+
+
+def _blank(image: Image.Image, flag: bool) -> str:
+    if flag:
+        return "refused by the pipeline's safety checker"
+    # As where half precision overflows in a decoder: then all is black.
+    if image.convert("RGB").getcolors(1) is not None:
+        return "all of one colour"
+    return ""
+
+
+def _named(error: Exception) -> str:
+    """The kind of an exception and the first line of what it says."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

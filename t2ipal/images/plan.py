@@ -8,7 +8,7 @@ from the caption manifests alone and no shard of one stage waits for two of anot
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from t2ipal.recipe import ImagesRecipe
+from t2ipal.images_recipe import ImagesRecipe
 from t2ipal.shards import Manifest
 
 
@@ -59,10 +59,11 @@ def unfinished(planned: list[ImageShard], done: Mapping[str, Manifest]) -> list[
     from fewer or more of them.
     """
     nothing = Manifest(0, 0, "", "")
+    # A manifest says more than what its shard was made from.
     return [
         shard
         for shard in planned
-        if (found := done.get(shard.name, nothing)).extra != shard.extra
+        if not shard.extra.items() <= (found := done.get(shard.name, nothing)).extra.items()
         or found.rows != shard.stop - shard.start
     ]
 

@@ -13,28 +13,31 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from t2ipal.captions.accept import first_accepted
 from t2ipal.captions_recipe import CaptionsRecipe
 from t2ipal.clip import load_backbone
 from t2ipal.evaluation.metrics import mean_average_precision
-from t2ipal.images.painter import Painter
+from t2ipal.images.painter import Painter, Painting
+from t2ipal.images.sheet import contact_sheet
+from t2ipal.images_recipe import ImagesRecipe
 from t2ipal.method_settings import ZeroShotSettings
 from t2ipal.methods.base import Images
 from t2ipal.methods.zero_shot import ZeroShot
 from t2ipal.picturebook import judge, vocabulary, weights
 from t2ipal.picturebook.classes import CLASSES, NAMES
 from t2ipal.picturebook.drawn import drawn
-from t2ipal.picturebook.scenes import SIDE, Scene, scenes
+from t2ipal.picturebook.scenes import Scene, scenes
 from t2ipal.picturebook.wording import request_and_caption
 from t2ipal.picturebook.writing import write
-from t2ipal.recipe import BackboneRecipe, ImagesRecipe, load_recipe
+from t2ipal.recipe import BackboneRecipe, load_recipe
 from t2ipal.seeds import derive_seed
 from t2ipal.vocabulary import Vocabulary
 
 PHOTOS = 1000
 CAPTIONS = 256
+SHOWN = 48  # paintings on the sheet
 SURE = 0.5  # probability from which the judge counts as having found a class
 RECIPE = Path(__file__).parents[2] / "jobs" / "recipes" / "offline.yaml"
 
@@ -96,21 +99,15 @@ def painter_gates(model: torch.nn.Module, images: ImagesRecipe, sheet: Path) -> 
     """What the judge finds in painted images, against what their captions name. Also draws the sheet."""
     rng = np.random.default_rng(2)
     captions = [request_and_caption(rng) for _ in range(CAPTIONS)]
-    painter = Painter(
-        weights.resolve(images.model),
-        steps=images.steps,
-        guidance=images.guidance,
-        size=images.size,
-        scheduler=images.scheduler,
-        batch=images.batch,
-    )
+    painter = Painter(images)
     seeds = [derive_seed("measure", row) for row in range(CAPTIONS)]
-    paintings = [each.image for each in painter.paint([text for _, _, text in captions], seeds)]
+    paintings = [_painted(each) for each in painter.paint([text for _, _, text in captions], seeds)]
     found = judge.judge(model, torch.from_numpy(np.stack([np.asarray(each) for each in paintings]))) > SURE
     named = torch.zeros(CAPTIONS, len(CLASSES), dtype=torch.bool)
     for row, (labels, _, _) in enumerate(captions):
         named[row, list(labels)] = True
-    _draw_sheet(paintings, [text for _, _, text in captions], sheet)
+    texts = [text for _, _, text in captions]
+    contact_sheet(paintings[:SHOWN], texts[:SHOWN], across=8).save(sheet, optimize=True)
     return [
         Gate("painter: classes named that the judge finds, %", _share(found & named, named), 70, 100),
         Gate("painter: classes the judge finds that were not named, %", _share(found & ~named, found), 0, 15),
@@ -128,20 +125,10 @@ def _multi_hot(rows: Sequence[Scene]) -> NDArray[np.bool_]:
     return table
 
 
-def _draw_sheet(paintings: Sequence[Image.Image], captions: Sequence[str], path: Path) -> None:
-    """The first 48 paintings, enlarged, each above its caption."""
-    across, cell, text = 8, 3 * SIDE + 40, 30
-    sheet = Image.new("RGB", (across * cell, 6 * (3 * SIDE + text)), "white")
-    pen = ImageDraw.Draw(sheet)
-    for index, (painting, caption) in enumerate(list(zip(paintings, captions, strict=True))[:48]):
-        x, y = index % across * cell, index // across * (3 * SIDE + text)
-        sheet.paste(painting.resize((3 * SIDE, 3 * SIDE), Image.Resampling.NEAREST), (x, y))
-        words = caption.split()
-        half = (len(words) + 1) // 2
-        pen.text(
-            (x, y + 3 * SIDE), " ".join(words[:half]) + "\n" + " ".join(words[half:]), "black", font_size=9
-        )
-    sheet.save(path, optimize=True)
+def _painted(painting: Painting) -> Image.Image:
+    if painting.image is None:
+        raise ValueError(painting.failure)
+    return painting.image
 
 
 def main() -> None:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from t2ipal.errors import UserError
 from t2ipal.evaluation.datasets import Dataset
 from t2ipal.evaluation.shards import Purpose, open_photos, part_numbers, split_photos
-from t2ipal.images.plan import image_shards
 from t2ipal.model_folder import check_model_folder
 from t2ipal.picturebook.weights import resolve
 from t2ipal.recipe import Recipe
@@ -25,8 +24,9 @@ from t2ipal.shards import Manifest
 from t2ipal.stages import images
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
+from t2ipal.tuning import agreement
 from t2ipal.tuning.source import CAPTIONS as CAPTION_FEATURES
-from t2ipal.tuning.source import LABELLED, SYNTHETIC
+from t2ipal.tuning.source import LABELLED, SYNTHETIC, planned_images
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,13 +57,16 @@ def pending(recipe: Recipe, store: Store, tables: Sequence[str] = OF_A_JOB) -> l
     waiting = images.pending(recipe, store) if IMAGES in tables else []
     # Without its images a shard of features has no place in the plan, but may be right when they are back.
     surplus = {} if waiting else _surplus(store, plan, tables)
-    return [*(work.shard for work in _unfinished(store, plan)), *chain(*surplus.values()), *waiting]
+    unjudged = agreement.pending(recipe, store) if _judges(tables) else []
+    missing = _unfinished(store, plan)
+    return [*(work.shard for work in missing), *chain(*surplus.values()), *waiting, *unjudged]
 
 
 def tuning_pending(recipe: Recipe, store: Store) -> list[str]:
     """Return the same of the shards that tuning reads; the test set is not looked at."""
     missing = _unfinished(store, planned(recipe, store, OF_TUNING))
-    return [*(work.shard for work in missing), *images.pending(recipe, store)]
+    unjudged = agreement.pending(recipe, store)
+    return [*(work.shard for work in missing), *images.pending(recipe, store), *unjudged]
 
 
 def run(recipe: Recipe, store: Store, tables: Sequence[str] = OF_A_JOB) -> StageReport:
@@ -81,15 +84,27 @@ def run(recipe: Recipe, store: Store, tables: Sequence[str] = OF_A_JOB) -> Stage
         store.shards(table).delete(names)
     missing = _unfinished(store, plan)
     computed = sum(report["rows"] for report in _compute(recipe, store, missing)) if missing else 0
+    notes = {"computed": computed}
+    unjudged = agreement.pending(recipe, store) if _judges(tables) else []
+    if unjudged:
+        from t2ipal.tuning.judge import judge
+
+        judge(recipe, store)
+        notes["disagreeing"] = agreement.dropped(recipe, store)
     done = {table: store.shards(table).done() for table in {work.table for work in plan}}
     return StageReport(
         stage=STAGE,
         rows=sum(done[work.table][work.shard].rows for work in plan),
-        shards_total=len(plan),
+        shards_total=len(plan) + len(unjudged),
         shards_done_before=len(plan) - len(missing),
         seconds=time.monotonic() - start,
-        notes={"computed": computed},
+        notes=notes,
     )
+
+
+def _judges(tables: Sequence[str]) -> bool:
+    """Say whether these tables are all that the agreement of images and captions is judged by."""
+    return IMAGES in tables and CAPTIONS in tables
 
 
 def planned(recipe: Recipe, store: Store, tables: Sequence[str] = OF_A_JOB) -> list[Work]:
@@ -103,7 +118,7 @@ def planned(recipe: Recipe, store: Store, tables: Sequence[str] = OF_A_JOB) -> l
 
 def _for_tuning(recipe: Recipe, store: Store) -> list[Work]:
     captions, painted = store.shards("captions").done(), store.shards("images").done()
-    names = [shard.name for shard in image_shards(captions, recipe.images)]
+    names = [shard.name for shard in planned_images(recipe, store)]
     return [
         *(Work(IMAGES, name, painted[name].sha256) for name in names if name in painted),
         *(Work(CAPTIONS, name, manifest.sha256) for name, manifest in captions.items()),

@@ -5,26 +5,31 @@ is finished survives whatever happens to the job afterwards.
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, cast
 
 import pyarrow as pa
 
 from t2ipal.errors import UserError
 from t2ipal.images.plan import ImageShard, image_shards, surplus, unfinished
+from t2ipal.images.rows import Counts, Wanted, paint_rows
+from t2ipal.images_recipe import ImagesRecipe
 from t2ipal.model_folder import check_model_folder
 from t2ipal.picturebook.weights import resolve
-from t2ipal.recipe import ImagesRecipe, Recipe
-from t2ipal.seeds import derive_seed
+from t2ipal.recipe import Recipe
 from t2ipal.stages import captions
 from t2ipal.stages.report import StageReport
+from t2ipal.stages.sheets import write_sheets
 from t2ipal.store import Store
 from t2ipal.tables import IMAGES
+from t2ipal.vocabulary import Vocabulary
 
 STAGE = "images"
 CAPTIONS = captions.STAGE
 MODEL_FILES = ("model_index.json",)
+_COUNTS = [field.name for field in fields(Counts)]
 
 
 def pending(recipe: Recipe, store: Store) -> list[str]:
@@ -39,7 +44,9 @@ def pending(recipe: Recipe, store: Store) -> list[str]:
 
 
 def run(recipe: Recipe, store: Store) -> StageReport:
-    """Paint the missing shards. Needs an initialised Ray and finished captions."""
+    """Paint the missing shards, and sheets of some of the images. Needs finished captions, and an
+    initialised Ray where shards are missing.
+    """
     start = time.monotonic()
     missing_captions = _missing_captions(recipe, store)
     if missing_captions:
@@ -51,15 +58,19 @@ def run(recipe: Recipe, store: Store) -> StageReport:
     planned = _plan(recipe, store)
     shards.delete(_surplus(planned, store))
     missing = unfinished(planned, shards.done())
-    flagged = sum(report["flagged"] for report in _paint(recipe, store, missing)) if missing else 0
+    told: Counter[str] = Counter()
+    if missing:
+        for report in _paint(recipe, store, missing):
+            told.update({name: report[name] for name in ("rows", *_COUNTS)})
     manifests = shards.done()
+    sheets = write_sheets(store, Vocabulary.load(recipe.vocabulary).names, planned, manifests)
     return StageReport(
         stage=STAGE,
         rows=sum(manifests[shard.name].rows for shard in planned),
         shards_total=len(planned),
         shards_done_before=len(planned) - len(missing),
         seconds=time.monotonic() - start,
-        notes={"painted": sum(shard.stop - shard.start for shard in missing), "refused": flagged},
+        notes={"painted": told["rows"], **{name: told[name] for name in _COUNTS}, "sheets": sheets},
     )
 
 
@@ -88,15 +99,14 @@ def _paint(recipe: Recipe, store: Store, missing: list[ImageShard]) -> Iterator[
     from t2ipal.stages.ray_data import actor_pool, quiet_ray_data, startup_explained
 
     workers = recipe.images.workers
-    model = resolve(recipe.images.model)
-    check_model_folder(model, "images.model", MODEL_FILES)
+    check_model_folder(resolve(recipe.images.model), "images.model", MODEL_FILES)
     if recipe.images.scheduler is not None:
         scheduler_class(recipe.images.scheduler)  # what an actor's constructor raises comes as text only
     with quiet_ray_data(), startup_explained(STAGE, "images.model and its settings"):
         rows = ray.data.from_items([asdict(shard) for shard in missing], override_num_blocks=len(missing))
         painted = rows.map(
             cast(Any, ShardPainter),  # Ray makes actors of a class; its types know functions only
-            fn_constructor_args=(recipe.images, model, recipe.seed, store),
+            fn_constructor_args=(recipe.images, recipe.seed, store),
             compute=actor_pool(workers, len(missing)),
             num_cpus=workers.cpus,
             num_gpus=workers.gpus,
@@ -107,54 +117,23 @@ def _paint(recipe: Recipe, store: Store, missing: list[ImageShard]) -> Iterator[
 class ShardPainter:
     """One pipeline, one shard after another."""
 
-    def __init__(self, recipe: ImagesRecipe, model: str, seed: int, store: Store) -> None:
+    def __init__(self, recipe: ImagesRecipe, seed: int, store: Store) -> None:
         from t2ipal.images.painter import Painter
 
         self._recipe, self._seed, self._store = recipe, seed, store
-        self._painter = Painter(
-            model,
-            steps=recipe.steps,
-            guidance=recipe.guidance,
-            size=recipe.size,
-            scheduler=recipe.scheduler,
-            dtype=recipe.dtype,
-            negative_prompt=recipe.negative_prompt,
-            batch=recipe.batch,
-            device="cuda" if recipe.workers.gpus else "cpu",
-        )
+        # A share of a GPU, too, is one that CUDA sees.
+        self._painter = Painter(recipe, "cuda" if recipe.workers.gpus else "cpu")
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Paint and write the shard that the row (an ImageShard) describes; return its name and counts."""
         shard = ImageShard(**row)
-        rows = self._rows(shard)
-        self._store.shards(STAGE).write(shard.name, pa.Table.from_pylist(rows, schema=IMAGES), shard.extra)
-        return {"shard": shard.name, "rows": len(rows), "flagged": sum(not row["kept"] for row in rows)}
+        rows, counts = paint_rows(self._painter, self._recipe, self._seed, self._wanted(shard))
+        told = asdict(counts)
+        table = pa.Table.from_pylist(rows, schema=IMAGES)
+        self._store.shards(STAGE).write(shard.name, table, shard.extra | told)
+        return {"shard": shard.name, "rows": len(rows), **told}
 
-    def _rows(self, shard: ImageShard) -> list[dict[str, Any]]:
-        from t2ipal.images.codec import encode, sha256
-
-        recipe = self._recipe
-        texts = self._store.shards(CAPTIONS).read(shard.captions).to_pylist()
-        numbers = [divmod(n, recipe.per_caption) for n in range(shard.start, shard.stop)]
-        ids = [image_id(texts[c]["caption_id"], sample) for c, sample in numbers]
-        seeds = [derive_seed(self._seed, each) for each in ids]
-        paintings = self._painter.paint([texts[c]["text"] for c, _ in numbers], seeds)
-        rows = []
-        for (c, _), each, seed, painting in zip(numbers, ids, seeds, paintings, strict=True):
-            data = encode(painting.image, recipe.format, recipe.quality)
-            rows.append(
-                {
-                    "image_id": each,
-                    "caption_id": texts[c]["caption_id"],
-                    "seed": seed,
-                    "image": data,
-                    "width": painting.image.width,
-                    "height": painting.image.height,
-                    "sha256": sha256(data),
-                    "labels": texts[c]["labels"],
-                    "model": recipe.model,
-                    "kept": not painting.flagged,
-                    "reason": "refused by the pipeline's safety checker" if painting.flagged else "",
-                }
-            )
-        return rows
+    def _wanted(self, shard: ImageShard) -> list[Wanted]:
+        rows = self._store.shards(CAPTIONS).read(shard.captions).to_pylist()
+        places = (divmod(number, self._recipe.per_caption) for number in range(shard.start, shard.stop))
+        return [Wanted(image_id(rows[place]["caption_id"], sample), rows[place]) for place, sample in places]

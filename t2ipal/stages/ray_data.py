@@ -21,6 +21,7 @@ NO_PROGRESS_TIMEOUT_S = -1.0  # never
 
 # "package.SomeError: message" at the beginning of a line of a trace, up to its end.
 _RAISED = re.compile(r"^[\w.]+(?:Error|Exception): .+", re.MULTILINE)
+_OURS = f"{UserError.__module__}.{UserError.__name__}: "  # what follows was written to be read
 
 
 @contextmanager
@@ -65,8 +66,9 @@ def startup_explained(stage: str, keys: str) -> Iterator[None]:
         reason = _RAISED.findall(str(error))
         if "creation task" not in str(error) or not reason:  # it died at work
             raise
+        said = reason[-1].strip().removeprefix(_OURS)
         raise UserError(
-            f"{stage}: a worker could not start: {reason[-1].strip()}", f"check {keys} in the recipe"
+            f"{stage}: a worker could not start: {said}", f"check {keys} in the recipe"
         ) from error
 
 

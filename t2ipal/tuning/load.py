@@ -13,9 +13,10 @@ from t2ipal.methods.base import Captions, Images
 from t2ipal.methods.zero_shot import ensemble
 from t2ipal.recipe import Recipe
 from t2ipal.store import Store
+from t2ipal.tuning.agreement import left_out
 from t2ipal.tuning.data import CaptionSet, ImageSet, TuningSet
 from t2ipal.tuning.limited import Known
-from t2ipal.tuning.source import CAPTIONS, LABELLED, SYNTHETIC, is_held_out, source_shards
+from t2ipal.tuning.source import CAPTIONS, LABELLED, SYNTHETIC, image_keys, is_held_out, source_shards
 from t2ipal.vocabulary import Vocabulary
 
 BATCH = 256  # template sentences that are encoded at once
@@ -52,14 +53,6 @@ def load_tuning_set(
     return TuningSet(ImageSet(*_images(rows, recipe), torch.tensor([place[key] for key in keys])), captions)
 
 
-def image_keys(names: Sequence[str], table: str) -> list[str]:
-    """By what each image is held out or not: a photo by itself, a synthetic image by its caption.
-
-    The id of a synthetic image is its caption's, a dash and a number.
-    """
-    return list(names) if table == LABELLED else [name.rpartition("-")[0] for name in names]
-
-
 def template_sentences(recipe: Recipe, classes: Sequence[str]) -> list[str]:
     """The sentences of all classes in the plain template, then in each other one."""
     templates = (recipe.methods.zero_shot.template, *ensemble(recipe.methods.zero_shot))
@@ -67,17 +60,18 @@ def template_sentences(recipe: Recipe, classes: Sequence[str]) -> list[str]:
 
 
 def _read_kept(recipe: Recipe, run: Store, table: str) -> tuple[list[str], pa.Table]:
-    """Rows that are not held out, and the keys by which they might have been.
+    """Rows that are neither held out nor left out, and the keys by which they might have been held out.
 
     Chosen shard by shard: Arrow would join the rows of all to choose among them, and cannot count the values
     of more than some 40,000 images in one array.
     """
     shards, kept, tables = run.shards(table), [], []
+    without = left_out(recipe, run, table)
     for name in source_shards(recipe, run, table):
         rows = shards.read(name)
         names: list[str] = rows[rows.schema.names[0]].to_pylist()  # a table's key comes first
         keys = names if table == CAPTIONS else image_keys(names, table)
-        here = [i for i, key in enumerate(keys) if not is_held_out(key, recipe)]
+        here = [i for i, key in enumerate(keys) if names[i] not in without and not is_held_out(key, recipe)]
         kept += [keys[i] for i in here]
         tables.append(rows.take(here))
     if not kept:

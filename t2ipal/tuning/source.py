@@ -4,13 +4,15 @@ The digest goes into everything that is made from them, so that results of other
 """
 
 import hashlib
+from collections.abc import Sequence
 
-from t2ipal.images.plan import image_shards
+from t2ipal.images.plan import ImageShard, image_shards
 from t2ipal.recipe import Recipe
 from t2ipal.seeds import derive_seed
 from t2ipal.store import Store
 
 SYNTHETIC, LABELLED, CAPTIONS = "features", "train_features", "caption_features"  # tables
+AGREEMENT = "agreement"  # which synthetic images tuning leaves out (t2ipal.tuning.agreement)
 
 
 def source_shards(recipe: Recipe, run: Store, table: str) -> list[str]:
@@ -22,12 +24,36 @@ def source_shards(recipe: Recipe, run: Store, table: str) -> list[str]:
     captions = run.shards("captions").done()
     if table == CAPTIONS:
         return list(captions)
-    return [shard.name for shard in image_shards(captions, recipe.images)]
+    return [shard.name for shard in planned_images(recipe, run)]
+
+
+def planned_images(recipe: Recipe, run: Store) -> list[ImageShard]:
+    """Return the shards of images that the finished captions call for, in order."""
+    return image_shards(run.shards("captions").done(), recipe.images)
+
+
+def image_keys(names: Sequence[str], table: str) -> list[str]:
+    """By what each image is held out or not: a photo by itself, a synthetic image by its caption.
+
+    The id of a synthetic image is its caption's, a dash and a number.
+    """
+    return list(names) if table == LABELLED else [name.rpartition("-")[0] for name in names]
 
 
 def source_digest(recipe: Recipe, run: Store, table: str) -> str | None:
-    """Return a hash of all features that tuning on a table reads; None while some are missing."""
-    tables = [LABELLED] if table == LABELLED else [SYNTHETIC, CAPTIONS]
+    """Return a hash of all that tuning on a table reads; None while some is missing."""
+    if table == LABELLED:
+        return _digest(recipe, run, [LABELLED])
+    filtered = [] if recipe.images.agreement is None else [AGREEMENT]
+    return _digest(recipe, run, [SYNTHETIC, CAPTIONS, *filtered])
+
+
+def features_digest(recipe: Recipe, run: Store) -> str | None:
+    """Return a hash of the features of synthetic images and captions; None while some are missing."""
+    return _digest(recipe, run, [SYNTHETIC, CAPTIONS])
+
+
+def _digest(recipe: Recipe, run: Store, tables: Sequence[str]) -> str | None:
     parts = [run.shards(each).digest(source_shards(recipe, run, each)) for each in tables]
     return None if None in parts else short_digest(*map(str, parts))
 

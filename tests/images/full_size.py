@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from t2ipal.images.painter import Painter
+from t2ipal.images_recipe import ImagesRecipe
 from tests.tiny_models import save_full_size_painter
 
 
@@ -23,7 +24,8 @@ def main(dtype: str = "float32", size: str = "512") -> None:
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as builder:
             parameters = builder.submit(save_full_size_painter, Path(folder)).result()
         start = time.monotonic()
-        painter = Painter(folder, steps=1, guidance=7.5, size=int(size), dtype=dtype, batch=1)
+        settings = {"steps": 1, "guidance": 7.5, "size": int(size), "dtype": dtype, "batch": 1}
+        painter = Painter(ImagesRecipe(model=folder, **settings))
         loaded = time.monotonic()
         (painting,) = painter.paint(["a fish and a house"], [0])
         painted, computed = time.monotonic(), time.process_time()

@@ -1,5 +1,5 @@
 from t2ipal.images.plan import image_shards, surplus, unfinished
-from t2ipal.recipe import ImagesRecipe
+from t2ipal.images_recipe import ImagesRecipe
 from t2ipal.shards import Manifest
 
 

@@ -14,9 +14,9 @@ from t2ipal.evaluation.thresholds import best_f1_thresholds
 from t2ipal.methods.standardise import Standardisation
 from t2ipal.stages import features, tune
 from t2ipal.tuning import load
-from t2ipal.tuning.load import image_keys, load_tuning_set, template_sentences
+from t2ipal.tuning.load import load_tuning_set, template_sentences
 from t2ipal.tuning.session import run_tuning
-from t2ipal.tuning.source import LABELLED, SYNTHETIC, is_held_out
+from t2ipal.tuning.source import LABELLED, SYNTHETIC, image_keys, is_held_out
 from t2ipal.tuning.trial import Trial
 from tests.finished_images import NAMES, compute_features
 from tests.tiny_clip import tiny_backbone

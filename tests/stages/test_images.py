@@ -9,6 +9,7 @@ from dataclasses import asdict
 import pyarrow as pa
 import pytest
 import ray
+import torch
 
 from t2ipal.captions.plan import CaptionPlan
 from t2ipal.errors import UserError
@@ -17,10 +18,13 @@ from t2ipal.images.plan import image_shards
 from t2ipal.seeds import derive_seed
 from t2ipal.stages import images
 from t2ipal.stages.images import ShardPainter
+from t2ipal.stages.sheets import sheet_name
 from t2ipal.store import Store
 from t2ipal.tables import CAPTIONS, IMAGES
+from t2ipal.tuning.source import planned_images
 from tests.recipes import tiny_recipe
 from tests.tiny_models import save_painter
+from tests.tiny_pipelines import save_pipeline
 from tests.whole_table import read_all
 
 
@@ -163,6 +167,52 @@ def test_an_unknown_scheduler(tmp_path, recipe, ray_cluster):
         images.run(broken, claimed(tmp_path, broken))
 
 
+def test_a_sheet_of_each_class_is_made_with_the_images(finished):
+    store, _, report = finished
+    assert report.notes["sheets"] == 3
+    assert all(store.exists(sheet_name(name)) for name in ("fish", "house", "tree"))
+
+
+def test_what_became_of_the_images_is_in_the_manifest_and_the_report(finished, tmp_path):
+    store, recipe, report = finished
+    counts = {"redrawn": 0, "refused": 0, "failed": 0}
+    assert report.notes == {"painted": 18, **counts, "sheets": 3}
+    for manifest in store.shards("images").done().values():
+        assert {key: manifest.extra[key] for key in counts} == counts
+    unsafe = save_pipeline("with-safety-checker", tmp_path / "model")
+    other = recipe.model_copy(update={"images": recipe.images.model_copy(update={"model": unsafe})})
+    again = claimed(tmp_path / "run", other)
+    worker = ShardPainter(other.images, other.seed, again)
+    worker._painter._pipeline.safety_checker.concept_embeds_weights.data.fill_(-2.0)
+    shard = planned_images(other, again)[0]
+    assert worker(asdict(shard)) == {
+        "shard": "images-00000-000",
+        "rows": 6,
+        "redrawn": 18,
+        "refused": 6,
+        "failed": 0,
+    }
+    assert again.shards("images").done()[shard.name].extra["refused"] == 6
+    assert shard.name not in images.pending(other, again)  # it was drawn, and nothing is to be seen
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
+@pytest.mark.parametrize("gpus", [0.25, 1.0])
+def test_a_share_of_a_gpu_is_one_that_the_painter_works_on(recipe, tmp_path, gpus):
+    workers = recipe.images.workers.model_copy(update={"gpus": gpus})
+    section = recipe.images.model_copy(update={"workers": workers})
+    with pytest.raises((AssertionError, RuntimeError), match=r"CUDA|NVIDIA"):
+        ShardPainter(section, recipe.seed, claimed(tmp_path, recipe))
+
+
+def test_a_setting_that_the_pipeline_does_not_take(tmp_path, recipe, ray_cluster):
+    options = {"max_sequence_length": 77}
+    broken = recipe.model_copy(update={"images": recipe.images.model_copy(update={"options": options})})
+    said = r"^images: a worker could not start: images\.options\.max_sequence_length: the call of Stable"
+    with pytest.raises(UserError, match=said):
+        images.run(broken, claimed(tmp_path, broken))
+
+
 RUN_IMAGES = """
 import sys, ray
 from t2ipal.recipe import Recipe
@@ -201,7 +251,7 @@ def test_a_killed_driver_loses_and_doubles_nothing(ray_cluster, painter, tmp_pat
 
     assert report.shards_done_before >= len(planned) - left
     assert report.rows == 9
-    alone = ShardPainter(recipe.images, painter, recipe.seed, whole)
+    alone = ShardPainter(recipe.images, recipe.seed, whole)
     for shard in image_shards(whole.shards("captions").done(), recipe.images):
         alone(asdict(shard))
     assert read_all(store.shards("images")).equals(read_all(whole.shards("images")))

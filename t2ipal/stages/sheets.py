@@ -1,0 +1,96 @@
+"""Contact sheets of the painted images, one for each class, for a person to look at: `sheets/<class>.png`.
+
+They lie beside the table `images`, which any tool can read as one. A few shards spread over the run are read
+one after the other, and of their images only thumbnails are held.
+"""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from t2ipal.images.plan import ImageShard
+from t2ipal.shards import Manifest
+from t2ipal.store import Store
+from t2ipal.tuning.source import short_digest
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FOLDER = "sheets"
+MADE_FROM = f"{FOLDER}/made_from.json"  # written last: the sheets are those of the images as they are now
+PER_CLASS = 36
+MOST_SHARDS = 8
+SIDE = 160  # pixels of a thumbnail
+
+Shown = tuple[bytes, str]  # an encoded thumbnail and its caption
+
+
+def write_sheets(
+    store: Store, classes: Sequence[str], planned: Sequence[ImageShard], done: Mapping[str, Manifest]
+) -> int:
+    """Write the sheets of finished images unless they are there; return how many were written."""
+    step = -(-len(planned) // MOST_SHARDS) or 1
+    chosen = planned[::step]
+    source = short_digest(*(done[shard.name].sha256 for shard in chosen), *classes)
+    if store.exists(MADE_FROM) and store.read_json(MADE_FROM) == {"source": source}:
+        return 0
+    shown = {label: rows for label, rows in _collect(store, len(classes), chosen).items() if rows}
+    for label, rows in shown.items():
+        store.write_bytes(sheet_name(classes[label]), _sheet(rows))
+    store.write_json(MADE_FROM, {"source": source})
+    return len(shown)
+
+
+def sheet_name(name: str) -> str:
+    """Return the file of a class's sheet within the run."""
+    return f"{FOLDER}/{name.replace('/', '_')}.png"
+
+
+def _collect(store: Store, classes: int, chosen: Sequence[ImageShard]) -> dict[int, list[Shown]]:
+    """The first images of each class in some shards."""
+    shown: dict[int, list[Shown]] = {label: [] for label in range(classes)}
+    for shard in chosen:
+        for row in _rows(store, shard):
+            wanting = [shown[label] for label in row["labels"] if len(shown[label]) < PER_CLASS]
+            if wanting:
+                thumbnail = _thumbnail(row["image"])
+                for rows in wanting:
+                    rows.append((thumbnail, row["text"]))
+        if all(len(rows) == PER_CLASS for rows in shown.values()):
+            break
+    return shown
+
+
+def _rows(store: Store, shard: ImageShard) -> Iterator[dict[str, Any]]:
+    """The kept images of a shard, each with the text of its caption."""
+    captions = store.shards("captions").read(shard.captions, ["caption_id", "text"]).to_pylist()
+    text = {row["caption_id"]: row["text"] for row in captions}
+    table = store.shards("images").read(shard.name, ["caption_id", "image", "labels", "kept"])
+    for batch in table.to_batches(max_chunksize=16):  # Python's copy of a whole shard would be as large again
+        for row in batch.to_pylist():
+            if row["kept"]:
+                yield row | {"text": text[row["caption_id"]]}
+
+
+def _thumbnail(data: bytes) -> bytes:
+    from t2ipal.images.codec import encode
+
+    image = _open(data)
+    if max(image.size) <= SIDE:
+        return data
+    image.thumbnail((SIDE, SIDE))
+    return encode(image, "jpeg", 90)
+
+
+def _sheet(rows: Sequence[Shown]) -> bytes:
+    from t2ipal.images.codec import encode
+    from t2ipal.images.sheet import contact_sheet
+
+    images, captions = [_open(data) for data, _ in rows], [text for _, text in rows]
+    return encode(contact_sheet(images, captions, side=SIDE), "png", 100)
+
+
+def _open(data: bytes) -> "Image.Image":
+    from PIL import Image
+
+    return Image.open(io.BytesIO(data)).convert("RGB")
