@@ -33,16 +33,21 @@ _NO_EFFECT = (
     "tune.gpu",
 )
 
-# Of these sections a recipe has one.
-_EITHER = ("captions", "annotated_captions")
+# Left out where they are not given: of the first two a recipe has one, and the third came later.
+_OPTIONAL = ("captions", "annotated_captions", "images.captions")
+
+# Of settings that make something else than they once did: runs from before are other ones.
+_VERSIONS = {"annotated_captions.path": 2}  # since 2 captions from a file have a drawn order
 
 
 def fingerprints(recipe: dict[str, Any]) -> dict[str, str]:
     """Return a hash for each stage that changes exactly when a setting that determines its output does."""
     settings = _settings(recipe)
     keys = sorted(key for key in settings if _is_read(key, settings))
+    stamped = {key: [settings[key], _VERSIONS[key]] if key in _VERSIONS else settings[key] for key in keys}
     return {
-        stage: _hash({key: settings[key] for key in keys if _determines(stage, key)}) for stage in _INPUTS
+        stage: _hash({key: value for key, value in stamped.items() if _determines(stage, key)})
+        for stage in _INPUTS
     }
 
 
@@ -70,8 +75,8 @@ def _settings(recipe: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         dotted = prefix + key
         if dotted == "vocabulary":
             flat[dotted] = list(value.items()) if isinstance(value, dict) else value
-        elif value is None and dotted in _EITHER:
-            continue  # a section that is not given has no settings
+        elif value is None and dotted in _OPTIONAL:
+            continue
         elif isinstance(value, dict):
             flat |= _settings(value, dotted + ".")
         else:

@@ -124,8 +124,9 @@ class ImagesRecipe(Section):
     """How captions are painted by a text-to-image pipeline of diffusers."""
 
     model: str
-    # How many captions are painted, the first ones: every beginning of the captions has its classes in the
-    # same shares. The others teach by their text alone, in methods that learn from it; None: all are painted.
+    # How many captions are painted, the first ones; the others teach by their text alone, in methods that
+    # learn from it. None: all. A language model's have equal numbers of all classes at every multiple of the
+    # number of classes; those of a file come by turns of the classes with `per_class`, else at random.
     captions: Positive | None = None
     per_caption: Positive = 1
     steps: Positive
@@ -279,6 +280,20 @@ class Recipe(Section):
             raise ValueError(
                 f"of captions (a language model writes them) and annotated_captions (a file of them) {given} "
                 "is given; give one of the two"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _paints_what_is_written(self) -> Self:
+        if self.captions is not None:
+            most, key = self.captions.count, "captions.count"
+        elif self.annotated_captions is not None and self.annotated_captions.max_captions is not None:
+            most, key = self.annotated_captions.max_captions, "annotated_captions.max_captions"
+        else:
+            return self
+        if self.images.captions is not None and self.images.captions > most:
+            raise ValueError(
+                f"images.captions is {self.images.captions}, and there are at most {most} ({key})"
             )
         return self
 

@@ -28,14 +28,14 @@ MODEL_FILES = ("model_index.json",)
 
 
 def pending(recipe: Recipe, store: Store) -> list[str]:
-    """Return the names of the shards that are to be painted, or removed; for unwritten captions, their first
-    shard.
+    """Return the names of the shards that are to be painted, or removed; while captions are unwritten, the
+    first shard of each of theirs, painted or not.
     """
-    shards, planned = store.shards(STAGE), _plan(recipe, store)
-    gone = _surplus(planned, store)
-    waiting = [f"images-{name.removeprefix('captions-')}-000" for name in _missing_captions(recipe, store)]
-    missing = [shard.name for shard in unfinished(planned, shards.done())]
-    return sorted([*missing, *gone, *waiting])
+    if waiting := _missing_captions(recipe, store):
+        return [f"images-{name.removeprefix('captions-')}-000" for name in waiting]
+    planned = _plan(recipe, store)
+    missing = [shard.name for shard in unfinished(planned, store.shards(STAGE).done())]
+    return sorted([*missing, *_surplus(planned, store)])
 
 
 def run(recipe: Recipe, store: Store) -> StageReport:
@@ -52,14 +52,19 @@ def run(recipe: Recipe, store: Store) -> StageReport:
     shards.delete(_surplus(planned, store))
     missing = unfinished(planned, shards.done())
     flagged = sum(report["flagged"] for report in _paint(recipe, store, missing)) if missing else 0
-    manifests = shards.done()
+    manifests, written = shards.done(), store.shards(CAPTIONS).done().values()
+    painted = sum(shard.stop - shard.start for shard in planned) // recipe.images.per_caption
     return StageReport(
         stage=STAGE,
         rows=sum(manifests[shard.name].rows for shard in planned),
         shards_total=len(planned),
         shards_done_before=len(planned) - len(missing),
         seconds=time.monotonic() - start,
-        notes={"painted": sum(shard.stop - shard.start for shard in missing), "refused": flagged},
+        notes={
+            "painted": sum(shard.stop - shard.start for shard in missing),
+            "refused": flagged,
+            "captions unpainted": sum(each.rows for each in written) - painted,
+        },
     )
 
 
