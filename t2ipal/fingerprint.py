@@ -43,7 +43,17 @@ _LEFT_OUT: dict[str, Any] = {
     "captions.attempts": 1,
     "captions.drop_similar": None,
     "captions.endpoint": None,
+    "images.captions": None,
+    "images.revision": None,
+    "images.variant": None,
+    "images.compile": False,
+    "images.decoding": "whole",
+    "images.redraws": 3,  # but for images that were refused, which stay so where they are painted
+    "images.agreement": None,
 }
+
+# Of settings that make something else than they once did: runs from before are other ones.
+_VERSIONS = {"annotated_captions.path": 2}  # since 2 captions from a file have a drawn order
 
 # Within a stage's own settings, those that only later stages read.
 _LATER = {"images": ("images.agreement",)}
@@ -53,8 +63,10 @@ def fingerprints(recipe: dict[str, Any]) -> dict[str, str]:
     """Return a hash for each stage that changes exactly when a setting that determines its output does."""
     settings = _settings(recipe)
     keys = sorted(key for key in settings if _is_read(key, settings))
+    stamped = {key: [settings[key], _VERSIONS[key]] if key in _VERSIONS else settings[key] for key in keys}
     return {
-        stage: _hash({key: settings[key] for key in keys if _determines(stage, key)}) for stage in _INPUTS
+        stage: _hash({key: value for key, value in stamped.items() if _determines(stage, key)})
+        for stage in _INPUTS
     }
 
 

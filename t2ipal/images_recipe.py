@@ -53,8 +53,10 @@ class ImagesRecipe(Section):
     model: str  # a folder, or a name on the hub
     revision: str | None = None  # of a model on the hub: a branch, a tag or a commit
     variant: str | None = None  # of its weights, such as "fp16"
-    # How many captions are painted, the first ones: every beginning of the captions has its classes in the
-    # same shares. The others teach by their text alone, in methods that learn from it; None: all are painted.
+    # How many captions are painted, the first ones; the others teach by their text alone, in methods that
+    # learn from it. None: all. A language model's have equal numbers of all classes at every multiple of the
+    # number of classes, without a prior; those of a file come by turns of the classes with `per_class`, else
+    # at random.
     captions: Positive | None = None
     per_caption: Positive = 1
     steps: Positive

@@ -170,6 +170,20 @@ class Recipe(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _paints_what_is_written(self) -> Self:
+        if self.captions is not None:
+            most, key = self.captions.count, "captions.count"
+        elif self.annotated_captions is not None and self.annotated_captions.max_captions is not None:
+            most, key = self.annotated_captions.max_captions, "annotated_captions.max_captions"
+        else:
+            return self
+        if self.images.captions is not None and self.images.captions > most:
+            raise ValueError(
+                f"images.captions is {self.images.captions}, and there are at most {most} ({key})"
+            )
+        return self
+
     def relative_paths(self) -> dict[str, Written]:
         """Return the paths, by dotted key, that the recipe's file has relative to itself or to a home."""
         return dict(self._written)

@@ -26,6 +26,7 @@ def small_recipe(folder, **changes):
         "run": str(folder / "run"),
         "captions.count": 48,
         "captions.shard_rows": 24,
+        "images.captions": 30,
         "images.per_caption": 1,
         "images.steps": 4,
         "methods.t2i_pal.schedule": {"epochs": 2, "batch": 16, "optimizer": "adamw"},

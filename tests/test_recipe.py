@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from t2ipal.errors import UserError
 from t2ipal.recipe import Recipe, load_recipe
@@ -214,7 +215,13 @@ def test_recipes_are_frozen(tmp_path):
         recipe.seed = 1
 
 
-GOLDEN = "8e8b578d312c0d4d"
+GOLDEN = {
+    "captions": "8e8b578d312c0d4d",
+    "images": "6ed775af21387f2f",
+    "features": "0acb8868fc70bad7",
+    "caption_features": "f4958eee67dc1ddc",
+    "train_features": "dc99cc8d23e7d6ae",
+}
 CAPTIONS_ON = {"captions", "images", "features", "caption_features", "tune", "evaluate", "bundle"}
 
 
@@ -235,6 +242,7 @@ CAPTIONS_ON = {"captions", "images", "features", "caption_features", "tune", "ev
         ("captions.prior", {"prompt": "with {class}?"}, CAPTIONS_ON),
         ("captions.endpoint", {"url": "http://a/v1"}, set()),
         ("images.steps", 3, CAPTIONS_ON - {"captions", "caption_features"}),
+        ("images.captions", 5, CAPTIONS_ON - {"captions", "caption_features"}),
         ("images.workers", {"min": 2, "max": 5}, set()),
         ("images.batch", 5, set()),
         ("images.options", {"clip_skip": 1}, CAPTIONS_ON - {"captions", "caption_features"}),
@@ -306,7 +314,22 @@ def test_what_is_taken_of_a_file_of_captions_determines_the_output(key, value):
 
 def test_fingerprints_of_former_versions_stay():
     # Golden: a change here would make every run folder that is there one of another recipe.
-    assert Recipe.model_validate(DATA).fingerprint("captions") == GOLDEN
+    before = changed("images.shard_rows", 256)  # then the default
+    fingerprints = Recipe.model_validate(before).fingerprints()
+    assert {stage: fingerprints[stage] for stage in GOLDEN} == GOLDEN
+
+
+def test_runs_with_captions_of_a_file_in_its_own_order_are_other_ones():
+    recipe = Recipe.model_validate(changed("captions", None) | {"annotated_captions": {"path": "a.txt"}})
+    assert recipe.fingerprint("captions") != "752872762f337832"
+
+
+def test_more_captions_to_paint_than_there_are_is_refused():
+    with pytest.raises(ValidationError, match=r"images.captions is 9, and there are at most 8"):
+        Recipe.model_validate(changed("images.captions", 9))
+    source = {"annotated_captions": {"path": "a.txt", "max_captions": 4}}
+    with pytest.raises(ValidationError, match=r"there are at most 4 \(annotated_captions.max_captions\)"):
+        Recipe.model_validate(changed("images.captions", 5) | {"captions": None} | source)
 
 
 def test_fingerprint_of_one_stage():

@@ -65,12 +65,12 @@ def choose(recipe: AnnotatedCaptionsRecipe, vocabulary: Vocabulary, seed: int) -
 def select(
     named: Sequence[Labelled], per_class: int | None, max_captions: int | None, seed: int
 ) -> list[Labelled]:
-    """Return the captions to take, in an order whose every beginning is a fair part of them.
+    """Return the captions to take, in an order of which a beginning may be used alone.
 
     With `per_class`, each caption is credited to the rarest class that it names, the one that the fewest
     captions name (TaI-DPT's rule for NUS-WIDE, arXiv 2211.12739, its code), and of each class as many are
-    taken, by turns: whoever takes the first so many, as `max_captions` does, has the classes in balance.
-    Without it the order is random. Either is drawn by a seed derived from the number of each.
+    taken, by turns: the first so many, as of `max_captions`, have equal numbers credited to every class that
+    has not run out. Without it the order is random. Either is drawn by a seed derived from each number.
     """
     seeds = {each.number: caption_seed(seed, each.number) for each in named}
     drawn = sorted(named, key=lambda each: (seeds[each.number], each.number))

@@ -2,7 +2,7 @@
 
 Images are numbered within their caption shard: image n shows caption n // per_caption, and is its sample n %
 per_caption. A caption shard becomes as many image shards as its accepted captions fill, so the plan follows
-from the caption manifests alone and no shard of one stage waits for two of another.
+from the caption manifests alone: from its own, and where not all captions are painted from those before it.
 """
 
 from collections.abc import Collection, Iterable, Mapping

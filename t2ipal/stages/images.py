@@ -33,14 +33,14 @@ _COUNTS = [field.name for field in fields(Counts)]
 
 
 def pending(recipe: Recipe, store: Store) -> list[str]:
-    """Return the names of the shards that are to be painted, or removed; for unwritten captions, their first
-    shard.
+    """Return the names of the shards that are to be painted, or removed; while captions are unwritten, the
+    first shard of each of theirs, painted or not.
     """
-    shards, planned = store.shards(STAGE), _plan(recipe, store)
-    gone = _surplus(planned, store)
-    waiting = [f"images-{name.removeprefix('captions-')}-000" for name in _missing_captions(recipe, store)]
-    missing = [shard.name for shard in unfinished(planned, shards.done())]
-    return sorted([*missing, *gone, *waiting])
+    if waiting := _missing_captions(recipe, store):
+        return [f"images-{name.removeprefix('captions-')}-000" for name in waiting]
+    planned = _plan(recipe, store)
+    missing = [shard.name for shard in unfinished(planned, store.shards(STAGE).done())]
+    return sorted([*missing, *_surplus(planned, store)])
 
 
 def run(recipe: Recipe, store: Store) -> StageReport:
@@ -62,7 +62,8 @@ def run(recipe: Recipe, store: Store) -> StageReport:
     if missing:
         for report in _paint(recipe, store, missing):
             told.update({name: report[name] for name in ("rows", *_COUNTS)})
-    manifests = shards.done()
+    manifests, written = shards.done(), store.shards(CAPTIONS).done().values()
+    painted = sum(shard.stop - shard.start for shard in planned) // recipe.images.per_caption
     sheets = write_sheets(store, Vocabulary.load(recipe.vocabulary).names, planned, manifests)
     return StageReport(
         stage=STAGE,
@@ -70,7 +71,12 @@ def run(recipe: Recipe, store: Store) -> StageReport:
         shards_total=len(planned),
         shards_done_before=len(planned) - len(missing),
         seconds=time.monotonic() - start,
-        notes={"painted": told["rows"], **{name: told[name] for name in _COUNTS}, "sheets": sheets},
+        notes={
+            "painted": told["rows"],
+            **{name: told[name] for name in _COUNTS},
+            "captions unpainted": sum(each.rows for each in written) - painted,
+            "sheets": sheets,
+        },
     )
 
 

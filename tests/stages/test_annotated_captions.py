@@ -63,9 +63,9 @@ def test_sentences_become_the_table_that_an_engine_would_write(run):
     table = read_all(store.shards("captions"))
     assert table.schema.equals(CAPTIONS)
     rows = table.to_pylist()
-    assert [row["text"] for row in rows] == [text for text in TEXTS if text != "nothing"]
-    assert rows[2]["caption_id"] == "c00000020"  # COCO's id of the caption
-    assert rows[2]["labels"] == rows[2]["requested"] == [0, 2]
+    assert {row["text"] for row in rows} == set(TEXTS) - {"nothing"}
+    (third,) = (row for row in rows if row["caption_id"] == "c00000020")  # COCO's id of the caption
+    assert third["labels"] == third["requested"] == [0, 2]
     assert {(row["source"], row["model"]) for row in rows} == {("coco_captions", "captions.json")}
     assert len({row["seed"] for row in rows}) == 6
     assert images.pending(recipe, store) == [f"images-{i:05d}-000" for i in range(3)]
@@ -89,7 +89,7 @@ def test_only_what_is_missing_is_written_and_is_the_same_again(run):
     written = os.stat(kept).st_mtime_ns
     shards.delete(["captions-00001", "captions-00002"])
     assert captions.pending(recipe, store) == ["captions-00001", "captions-00002"]
-    assert images.pending(recipe, store)[1:] == ["images-00001-000", "images-00002-000"]
+    assert images.pending(recipe, store) == ["images-00001-000", "images-00002-000"]
     assert captions.run(recipe, store).shards_done_before == 1
     assert read_all(shards).equals(before)
     assert os.stat(kept).st_mtime_ns == written

@@ -52,6 +52,17 @@ def test_a_share_of_the_captions_is_kept_with_all_its_images(finished):
     assert held_captions(recipe.model_copy(update={"seed": 1}), store) != held
 
 
+def test_captions_that_are_not_painted_teach_by_their_text(finished):
+    recipe, store, *_ = finished
+    images = recipe.images.model_copy(update={"captions": 10})  # of 24, those of the first shard
+    data = tuning_set(recipe.model_copy(update={"images": images}), store)
+    held = held_captions(recipe, store)
+    painted = [f"c{i:08d}" for i in range(10) if i != 5]
+    assert len(data.images.labels) == 2 * sum(name not in held for name in painted)
+    assert data.captions.count == 24 - len(held)
+    assert torch.equal(data.captions.labels[data.images.caption], data.images.labels)
+
+
 def test_the_tuning_set_has_the_features_of_what_is_not_kept(finished):
     recipe, store, *_ = finished
     held, data = held_captions(recipe, store), tuning_set(recipe, store)
