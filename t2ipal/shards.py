@@ -7,7 +7,7 @@ redone.
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,10 +16,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from t2ipal.errors import UserError
+
 if TYPE_CHECKING:
     from t2ipal.store import Store
 
-_MANIFEST_READERS = 16  # on an object store every manifest costs a round trip
+_MANIFESTS = "_manifests"  # the folder; readers of Parquet folders pass over it
+_ROWS, _MANIFEST = ".parquet", ".json"
+_CLOCK_TICK_NS = 2 * 10**9  # object stores tell the second
+_MANIFEST_READERS = 32  # on an object store every manifest costs two round trips
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,35 @@ class Manifest:
     sha256: str
     fingerprint: str
     extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class ManifestCache:
+    """Manifests that were read, for as long as a listing says the same of their files.
+
+    A job looks at its tables again and again, and listing a thousand files is one request. Only what lies in
+    an object store is kept: a local file is read as fast.
+    """
+
+    _known: dict[str, tuple[object, Manifest | None]] = field(default_factory=dict)
+
+    def get(self, file: fs.FileInfo, now_ns: int, read: Callable[[], Manifest | None]) -> Manifest | None:
+        """Return the manifest in the file, or None where it holds none. `now_ns` is a time by the store's
+        clock, not after the listing.
+        """
+        version = (file.size, file.mtime_ns)
+        known = self._known.get(file.path)
+        if known is not None and known[0] == version:
+            return known[1]
+        manifest = read()
+        # A file of this very second may be written again without another time.
+        if now_ns - file.mtime_ns >= _CLOCK_TICK_NS:
+            self._known[file.path] = (version, manifest)
+        return manifest
+
+    def forget(self, path: str) -> None:
+        """Read the file anew next time, whatever a listing says."""
+        self._known.pop(path, None)
 
 
 @dataclass(frozen=True)
@@ -47,15 +81,15 @@ class Shards:
         A shard whose Parquet file is gone, or not of the size that its manifest states, is not finished; nor
         is one that was written under another recipe.
         """
-        sizes = self._sizes(self.stage, ".parquet")
-        names = sorted(set(self._sizes(self._manifests, ".json")) & set(sizes))
+        manifests, rows = self._manifest_files(), self._row_files()
+        names = sorted(manifests.keys() & rows.keys())
+        read = self._reader(manifests)
         with ThreadPoolExecutor(_MANIFEST_READERS) as pool:
-            manifests = zip(names, pool.map(self._manifest, names), strict=True)
-        return {
-            name: m
-            for name, m in manifests
-            if m and m.bytes == sizes[name] and m.fingerprint == self.fingerprint
-        }
+            return {
+                name: manifest
+                for name, manifest in zip(names, pool.map(read, names), strict=True)
+                if manifest and manifest.bytes == rows[name].size and manifest.fingerprint == self.fingerprint
+            }
 
     def missing(self, names: Sequence[str]) -> list[str]:
         """Return those of the planned names, in their order, that are not done."""
@@ -72,12 +106,13 @@ class Shards:
 
     def written(self) -> list[str]:
         """Return the names of all shards that have rows or a manifest, finished or not."""
-        return sorted({*self._sizes(self.stage, ".parquet"), *self._sizes(self._manifests, ".json")})
+        return sorted({*self._row_files(), *self._manifest_files()})
 
     def delete(self, names: Iterable[str]) -> None:
         """Remove shards, the manifest first: what is half removed is not done."""
         for name in names:
-            for path in (f"{self._manifests}/{name}.json", self._parquet(name)):
+            self._forget(name)
+            for path in (self._manifest_path(name), self._parquet(name)):
                 if self.store.exists(path):
                     self.store.delete(path)
 
@@ -89,43 +124,71 @@ class Shards:
         digest = hashlib.sha256(data).hexdigest()
         manifest = Manifest(table.num_rows, len(data), digest, self.fingerprint, extra or {})
         self.store.write_bytes(self._parquet(name), data)
-        self.store.write_json(f"{self._manifests}/{name}.json", asdict(manifest))
+        self.store.write_json(self._manifest_path(name), asdict(manifest))
+        self._forget(name)
         return manifest
 
-    def read(self, name: str, columns: Sequence[str] | None = None, verify: bool = False) -> pa.Table:
-        """Return a shard, or some of its columns without fetching the others; with `verify`, raise ValueError
-        first if its checksum is not the manifest's.
+    def read(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return a shard, or some of its columns without fetching the others.
+
+        Raises FileNotFoundError when there is none, UserError when it cannot be read.
         """
-        path, chosen = self._parquet(name), list(columns) if columns is not None else None
-        if chosen is not None and not verify:
-            with self.store.filesystem.open_input_file(self.store.path(path)) as file:
-                return pq.read_table(file, columns=chosen)
-        data = self.store.read_bytes(path)
-        if verify:
-            manifest = self._manifest(name)
-            if manifest is None or hashlib.sha256(data).hexdigest() != manifest.sha256:
-                raise ValueError(f"the shard {self.stage}/{name} is not the one that its manifest describes")
-        return pq.read_table(pa.BufferReader(data), columns=chosen)
+        try:
+            if columns is None:
+                return parse(self.content(name))
+            with self.store.filesystem.open_input_file(self.store.path(self._parquet(name))) as file:
+                return pq.read_table(file, columns=list(columns))
+        except FileNotFoundError:
+            raise
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(
+                f"cannot read the shard {self.stage}/{name} in {self.store.uri!r}: {error}",
+                "if it is damaged, jobs/verify.py with --repair removes it, and the same command makes it "
+                "again",
+            ) from error
 
-    @property
-    def _manifests(self) -> str:
-        return f"{self.stage}/_manifests"
+    def content(self, name: str) -> bytes:
+        """Return the bytes of a shard's Parquet file; FileNotFoundError if there is none."""
+        return self.store.read_bytes(self._parquet(name))
 
-    def _parquet(self, name: str) -> str:
-        return f"{self.stage}/{name}.parquet"
-
-    def _manifest(self, name: str) -> Manifest | None:
+    def manifest(self, name: str) -> Manifest | None:
         """Return the shard's manifest, or None when it is absent or not readable as one."""
         try:
-            return Manifest(**self.store.read_json(f"{self._manifests}/{name}.json"))
+            return Manifest(**self.store.read_json(self._manifest_path(name)))
         except (FileNotFoundError, ValueError, TypeError):
             return None
 
-    def _sizes(self, folder: str, suffix: str) -> dict[str, int]:
-        selector = fs.FileSelector(self.store.path(folder), allow_not_found=True)
-        files = self.store.filesystem.get_file_info(selector)
+    def _reader(self, files: dict[str, fs.FileInfo]) -> Callable[[str], Manifest | None]:
+        """Return what gives a manifest by name, given their listed files."""
+        if isinstance(self.store.filesystem, fs.LocalFileSystem):
+            return self.manifest
+        cache, newest = self.store.manifests, max((file.mtime_ns for file in files.values()), default=0)
+        return lambda name: cache.get(files[name], newest, lambda: self.manifest(name))
+
+    def _forget(self, name: str) -> None:
+        self.store.manifests.forget(self.store.path(self._manifest_path(name)))
+
+    def _parquet(self, name: str) -> str:
+        return f"{self.stage}/{name}{_ROWS}"
+
+    def _manifest_path(self, name: str) -> str:
+        return f"{self.stage}/{_MANIFESTS}/{name}{_MANIFEST}"
+
+    def _row_files(self) -> dict[str, fs.FileInfo]:
+        return self._files(self.stage, _ROWS)
+
+    def _manifest_files(self) -> dict[str, fs.FileInfo]:
+        return self._files(f"{self.stage}/{_MANIFESTS}", _MANIFEST)
+
+    def _files(self, folder: str, suffix: str) -> dict[str, fs.FileInfo]:
+        files = self.store.files(folder)
         return {
-            f.base_name.removesuffix(suffix): f.size
-            for f in files
-            if f.is_file and f.base_name.endswith(suffix)
+            file.base_name.removesuffix(suffix): file
+            for file in files
+            if file.is_file and file.base_name.endswith(suffix)
         }
+
+
+def parse(content: bytes) -> pa.Table:
+    """Return the rows in a shard's bytes; pyarrow's ArrowException or OSError when they are none."""
+    return pq.read_table(pa.BufferReader(content))
