@@ -81,7 +81,7 @@ class Shards:
         A shard whose Parquet file is gone, or not of the size that its manifest states, is not finished; nor
         is one that was written under another recipe.
         """
-        manifests, rows = self._manifest_files(), self._row_files()
+        manifests, rows = self.manifest_files(), self.row_files()
         names = sorted(manifests.keys() & rows.keys())
         read = self._reader(manifests)
         with ThreadPoolExecutor(_MANIFEST_READERS) as pool:
@@ -106,7 +106,27 @@ class Shards:
 
     def written(self) -> list[str]:
         """Return the names of all shards that have rows or a manifest, finished or not."""
-        return sorted({*self._row_files(), *self._manifest_files()})
+        return sorted({*self.row_files(), *self.manifest_files()})
+
+    def row_files(self) -> dict[str, fs.FileInfo]:
+        """Return the listed Parquet files by the names of their shards."""
+        return self._files(self.stage, _ROWS)
+
+    def manifest_files(self) -> dict[str, fs.FileInfo]:
+        """Return the listed manifests by the names of their shards."""
+        return self._files(f"{self.stage}/{_MANIFESTS}", _MANIFEST)
+
+    def unfinished_files(self) -> list[str]:
+        """Return the files, relative to the table's folder, that were being written when a process was
+        killed, or still are.
+        """
+        folders = {"": self.stage, f"{_MANIFESTS}/": f"{self.stage}/{_MANIFESTS}"}
+        return [
+            f"{prefix}{file.base_name}"
+            for prefix, folder in folders.items()
+            for file in self.store.files(folder)
+            if file.is_file and file.base_name.startswith(".") and file.base_name.endswith(".tmp")
+        ]
 
     def delete(self, names: Iterable[str]) -> None:
         """Remove shards, the manifest first: what is half removed is not done."""
@@ -173,12 +193,6 @@ class Shards:
 
     def _manifest_path(self, name: str) -> str:
         return f"{self.stage}/{_MANIFESTS}/{name}{_MANIFEST}"
-
-    def _row_files(self) -> dict[str, fs.FileInfo]:
-        return self._files(self.stage, _ROWS)
-
-    def _manifest_files(self) -> dict[str, fs.FileInfo]:
-        return self._files(f"{self.stage}/{_MANIFESTS}", _MANIFEST)
 
     def _files(self, folder: str, suffix: str) -> dict[str, fs.FileInfo]:
         files = self.store.files(folder)
