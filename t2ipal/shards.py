@@ -47,18 +47,21 @@ class ManifestCache:
     """
 
     _known: dict[str, tuple[object, Manifest | None]] = field(default_factory=dict)
+    _now_ns: int = 0  # by the store's clock, as far as its files tell
 
-    def get(self, file: fs.FileInfo, now_ns: int, read: Callable[[], Manifest | None]) -> Manifest | None:
-        """Return the manifest in the file, or None where it holds none. `now_ns` is a time by the store's
-        clock, not after the listing.
-        """
+    def listed(self, files: Iterable[fs.FileInfo]) -> None:
+        """Take note of what time it was when files were listed."""
+        self._now_ns = max([self._now_ns, *(file.mtime_ns for file in files)])
+
+    def get(self, file: fs.FileInfo, read: Callable[[], Manifest | None]) -> Manifest | None:
+        """Return the manifest in a listed file, or None where it holds none."""
         version = (file.size, file.mtime_ns)
         known = self._known.get(file.path)
         if known is not None and known[0] == version:
             return known[1]
         manifest = read()
         # A file of this very second may be written again without another time.
-        if now_ns - file.mtime_ns >= _CLOCK_TICK_NS:
+        if self._now_ns - file.mtime_ns >= _CLOCK_TICK_NS:
             self._known[file.path] = (version, manifest)
         return manifest
 
@@ -182,8 +185,9 @@ class Shards:
         """Return what gives a manifest by name, given their listed files."""
         if isinstance(self.store.filesystem, fs.LocalFileSystem):
             return self.manifest
-        cache, newest = self.store.manifests, max((file.mtime_ns for file in files.values()), default=0)
-        return lambda name: cache.get(files[name], newest, lambda: self.manifest(name))
+        cache = self.store.manifests
+        cache.listed(files.values())
+        return lambda name: cache.get(files[name], lambda: self.manifest(name))
 
     def _forget(self, name: str) -> None:
         self.store.manifests.forget(self.store.path(self._manifest_path(name)))
