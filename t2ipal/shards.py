@@ -7,8 +7,7 @@ redone.
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 _MANIFESTS = "_manifests"  # the folder; readers of Parquet folders pass over it
 _ROWS, _MANIFEST = ".parquet", ".json"
-_CLOCK_TICK_NS = 2 * 10**9  # object stores tell the second
-_MANIFEST_READERS = 32  # on an object store every manifest costs two round trips
 
 
 @dataclass(frozen=True)
@@ -36,38 +33,6 @@ class Manifest:
     sha256: str
     fingerprint: str
     extra: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class ManifestCache:
-    """Manifests that were read, for as long as a listing says the same of their files.
-
-    A job looks at its tables again and again, and listing a thousand files is one request. Only what lies in
-    an object store is kept: a local file is read as fast.
-    """
-
-    _known: dict[str, tuple[object, Manifest | None]] = field(default_factory=dict)
-    _now_ns: int = 0  # by the store's clock, as far as its files tell
-
-    def listed(self, files: Iterable[fs.FileInfo]) -> None:
-        """Take note of what time it was when files were listed."""
-        self._now_ns = max([self._now_ns, *(file.mtime_ns for file in files)])
-
-    def get(self, file: fs.FileInfo, read: Callable[[], Manifest | None]) -> Manifest | None:
-        """Return the manifest in a listed file, or None where it holds none."""
-        version = (file.size, file.mtime_ns)
-        known = self._known.get(file.path)
-        if known is not None and known[0] == version:
-            return known[1]
-        manifest = read()
-        # A file of this very second may be written again without another time.
-        if self._now_ns - file.mtime_ns >= _CLOCK_TICK_NS:
-            self._known[file.path] = (version, manifest)
-        return manifest
-
-    def forget(self, path: str) -> None:
-        """Read the file anew next time, whatever a listing says."""
-        self._known.pop(path, None)
 
 
 @dataclass(frozen=True)
@@ -84,15 +49,16 @@ class Shards:
         A shard whose Parquet file is gone, or not of the size that its manifest states, is not finished; nor
         is one that was written under another recipe.
         """
-        manifests, rows = self.manifest_files(), self.row_files()
-        names = sorted(manifests.keys() & rows.keys())
-        read = self._reader(manifests)
-        with ThreadPoolExecutor(_MANIFEST_READERS) as pool:
-            return {
-                name: manifest
-                for name, manifest in zip(names, pool.map(read, names), strict=True)
-                if manifest and manifest.bytes == rows[name].size and manifest.fingerprint == self.fingerprint
-            }
+        files, rows = self.manifest_files(), self.row_files()
+        names = sorted(files.keys() & rows.keys())
+        manifests = self._manifests({name: files[name] for name in names})
+        return {
+            name: manifest
+            for name in names
+            if (manifest := manifests[name])
+            and manifest.bytes == rows[name].size
+            and manifest.fingerprint == self.fingerprint
+        }
 
     def missing(self, names: Sequence[str]) -> list[str]:
         """Return those of the planned names, in their order, that are not done."""
@@ -134,7 +100,7 @@ class Shards:
     def delete(self, names: Iterable[str]) -> None:
         """Remove shards, the manifest first: what is half removed is not done."""
         for name in names:
-            self._forget(name)
+            self.store.manifests.forget(self.stage, name)
             for path in (self._manifest_path(name), self._parquet(name)):
                 if self.store.exists(path):
                     self.store.delete(path)
@@ -148,7 +114,7 @@ class Shards:
         manifest = Manifest(table.num_rows, len(data), digest, self.fingerprint, extra or {})
         self.store.write_bytes(self._parquet(name), data)
         self.store.write_json(self._manifest_path(name), asdict(manifest))
-        self._forget(name)
+        self.store.manifests.forget(self.stage, name)
         return manifest
 
     def read(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
@@ -176,21 +142,22 @@ class Shards:
 
     def manifest(self, name: str) -> Manifest | None:
         """Return the shard's manifest, or None when it is absent or not readable as one."""
-        try:
-            return Manifest(**self.store.read_json(self._manifest_path(name)))
-        except (FileNotFoundError, ValueError, TypeError):
-            return None
+        return _manifest(self._manifest_content(name))
 
-    def _reader(self, files: dict[str, fs.FileInfo]) -> Callable[[str], Manifest | None]:
-        """Return what gives a manifest by name, given their listed files."""
+    def _manifests(self, files: dict[str, fs.FileInfo]) -> dict[str, Manifest | None]:
+        """Return the manifests in listed files. Local ones are read as fast as anything that is known of
+        them.
+        """
         if isinstance(self.store.filesystem, fs.LocalFileSystem):
-            return self.manifest
-        cache = self.store.manifests
-        cache.listed(files.values())
-        return lambda name: cache.get(files[name], lambda: self.manifest(name))
+            return {name: self.manifest(name) for name in files}
+        contents = self.store.manifests.contents(self.store, self.stage, files, self._manifest_content)
+        return {name: _manifest(content) for name, content in contents.items()}
 
-    def _forget(self, name: str) -> None:
-        self.store.manifests.forget(self.store.path(self._manifest_path(name)))
+    def _manifest_content(self, name: str) -> Any:
+        try:
+            return self.store.read_json(self._manifest_path(name))
+        except (FileNotFoundError, ValueError):
+            return None
 
     def _parquet(self, name: str) -> str:
         return f"{self.stage}/{name}{_ROWS}"
@@ -205,6 +172,13 @@ class Shards:
             for file in files
             if file.is_file and file.base_name.endswith(suffix)
         }
+
+
+def _manifest(content: Any) -> Manifest | None:
+    try:
+        return Manifest(**content)
+    except TypeError:  # no mapping, or of other keys
+        return None
 
 
 def parse(content: bytes) -> pa.Table:

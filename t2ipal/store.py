@@ -23,7 +23,8 @@ from pyarrow import fs
 
 from t2ipal.errors import StoreError, UserError
 from t2ipal.filesystems import connect, has_folders
-from t2ipal.shards import ManifestCache, Shards
+from t2ipal.manifest_index import ManifestIndex
+from t2ipal.shards import Shards
 
 if TYPE_CHECKING:
     from t2ipal.recipe import Recipe
@@ -41,7 +42,7 @@ class Store:
     fingerprints: dict[str, str] = field(
         default_factory=dict
     )  # stage -> fingerprint, known once a recipe has claimed it
-    manifests: ManifestCache = field(default_factory=ManifestCache, compare=False, repr=False)
+    manifests: ManifestIndex = field(default_factory=ManifestIndex, compare=False, repr=False)
 
     @classmethod
     def open(cls, uri: str, writable: bool = True) -> Self:
@@ -52,13 +53,14 @@ class Store:
         """
         remedy = "give another folder with --run, or correct its permissions or your credentials"
         try:
-            store = cls._at(uri, {})
+            store = cls._at(uri, {}, saves=writable)
             if writable:
                 if has_folders(store.filesystem):
                     store.filesystem.create_dir(store.root, recursive=True)
                 # A name of its own: several jobs may open the folder at once.
                 probe = f".writable-{uuid.uuid4().hex}"
                 store.write_bytes(probe, b"")
+                store.manifests.listed(store.filesystem.get_file_info([store.path(probe)]))
                 store.delete(probe)
         except (OSError, pa.ArrowException, StoreError) as error:
             reason = error.problem if isinstance(error, StoreError) else error
@@ -66,9 +68,9 @@ class Store:
         return store
 
     @classmethod
-    def _at(cls, uri: str, fingerprints: dict[str, str]) -> Self:
+    def _at(cls, uri: str, fingerprints: dict[str, str], saves: bool = False) -> Self:
         filesystem, root, absolute = connect(uri)
-        return cls(absolute, filesystem, root.rstrip("/"), fingerprints)
+        return cls(absolute, filesystem, root.rstrip("/"), fingerprints, ManifestIndex(saves))
 
     def __reduce__(self) -> tuple[Callable[..., "Store"], tuple[Any, ...]]:
         """Pickle the place, not what leads there: a pickled file system has forgotten to be patient."""

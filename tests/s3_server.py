@@ -31,6 +31,7 @@ class S3Server:
 
     def __init__(self) -> None:
         self.requests: list[str] = []  # the method of each
+        self.refused: list[str] = []  # and of those refused
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._refuse: Callable[[str], Refusal | None] = lambda method: None
         self._server = make_server(
@@ -87,6 +88,7 @@ class S3Server:
         refusal = self._refuse(method)
         if refusal is None:
             return self._moto(environ, start_response)
+        self.refused.append(method)
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         status, code = refusal
         body = f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()

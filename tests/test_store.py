@@ -172,26 +172,47 @@ def test_a_run_that_is_only_read_is_not_made(tmp_path):
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_a_finished_table_costs_few_requests(s3, tmp_path):
+def test_reading_and_writing_a_file_are_few_requests(s3, tmp_path):
     store = Store.open(s3.uri(tmp_path.name))
-    shards = store.shards("captions")
-    names = [f"s-{i}" for i in range(20)]
-    s3.requests.clear()
-    for name in names:
-        shards.write(name, TABLE)
-    assert s3.requests == ["PUT"] * 40
-    time.sleep(2)  # a manifest is not believed to last in the second in which it was written
-    shards.write("s-20", TABLE)
-    s3.requests.clear()
-    assert list(shards.done()) == sorted([*names, "s-20"])
-    assert len(s3.requests) == 2 + 2 * 21  # two folders; where each manifest is, and what it says
-    s3.requests.clear()
-    assert shards.missing(names) == []
-    assert len(s3.requests) == 2 + 2
     s3.requests.clear()
     store.write_bytes("large", bytes(3_000_000))
     assert len(store.read_bytes("large")) == 3_000_000
     assert s3.requests == ["PUT", "HEAD", "GET"]
+
+
+def test_a_finished_table_costs_few_requests(s3, tmp_path):
+    store = Store.open(s3.uri(tmp_path.name))
+    names = [f"s-{i:02}" for i in range(64)]
+
+    def requests_of_done(store):
+        s3.requests.clear()
+        assert list(store.shards("captions").done()) == [*names, "s-64"]
+        return len(s3.requests)
+
+    s3.requests.clear()
+    for name in names:
+        store.shards("captions").write(name, TABLE)
+    assert s3.requests == ["PUT"] * 2 * 64
+    time.sleep(2)  # a manifest is not believed to last in the second in which it was written
+    store.shards("captions").write("s-64", TABLE)
+    # Two folders; an index that is not there; where each manifest is, and what it says; the new index.
+    assert requests_of_done(store) == 2 + 1 + 2 * 65 + 1
+    assert requests_of_done(store) == 2 + 2
+    assert requests_of_done(Store.open(store.uri)) == 2 + 2 + 2
+    store.write_bytes("captions/_index.json", b"{")
+    assert requests_of_done(Store.open(store.uri, writable=False)) == 2 + 2 + 2 * 65
+    assert store.read_bytes("captions/_index.json") == b"{"
+
+
+def test_an_index_is_not_believed_about_files_that_have_changed(s3, tmp_path):
+    store = Store.open(s3.uri(tmp_path.name))
+    for i in range(65):
+        store.shards("captions").write(f"s-{i}", TABLE, {"source": "a"})
+    time.sleep(2)
+    assert len(Store.open(store.uri).shards("captions").done()) == 65
+    assert store.exists("captions/_index.json")
+    Store.open(store.uri).shards("captions").write("s-7", TABLE, {"source": "b"})  # of the same length
+    assert Store.open(store.uri).shards("captions").done()["s-7"].extra == {"source": "b"}
 
 
 def test_a_manifest_that_was_written_again_is_read_again(store):
