@@ -43,6 +43,7 @@ class Store:
         default_factory=dict
     )  # stage -> fingerprint, known once a recipe has claimed it
     manifests: ManifestIndex = field(default_factory=ManifestIndex, compare=False, repr=False)
+    _listings: "_Listings" = field(default_factory=lambda: _Listings(), compare=False, repr=False)
 
     @classmethod
     def open(cls, uri: str, writable: bool = True) -> Self:
@@ -92,9 +93,26 @@ class Store:
 
     def files(self, folder: str) -> list[fs.FileInfo]:
         """Return what lies directly in a folder, which need not exist."""
+        if (known := self._listings.get(folder)) is not None:
+            return known
         with self._explained("list", folder):
             selector = fs.FileSelector(self.path(folder), allow_not_found=True)
-            return list(self.filesystem.get_file_info(selector))
+            found = list(self.filesystem.get_file_info(selector))
+        self._listings.keep(folder, found)
+        return found
+
+    @contextmanager
+    def listed_once(self) -> Iterator[None]:
+        """Within, folders are listed once only: until this object writes, or is told that others will."""
+        self._listings.begin()
+        try:
+            yield
+        finally:
+            self._listings.end()
+
+    def expect_changes(self) -> None:
+        """Look at folders anew from now on: others begin to write."""
+        self._listings.end()
 
     def read_bytes(self, name: str) -> bytes:
         """Return a file's content; FileNotFoundError if there is none."""
@@ -105,6 +123,7 @@ class Store:
     def write_bytes(self, name: str, data: bytes) -> None:
         """Write a file so that a reader, or a crash, sees the old content or the new one, never a part."""
         path = self.path(name)
+        self._listings.end()
         with self._explained("write", name):
             if isinstance(self.filesystem, fs.LocalFileSystem):
                 _replace_file(Path(path), data)
@@ -117,6 +136,7 @@ class Store:
 
     def delete(self, name: str) -> None:
         """Remove a file; FileNotFoundError if there is none."""
+        self._listings.end()
         with self._explained("delete", name):
             self.filesystem.delete_file(self.path(name))
 
@@ -179,6 +199,26 @@ class Store:
     def shards(self, stage: str) -> Shards:
         """Return the handle of a stage's table."""
         return Shards(store=self, stage=stage, fingerprint=self.fingerprints.get(stage, ""))
+
+
+class _Listings:
+    """What lies in which folder; known between a beginning and an end."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, list[fs.FileInfo]] | None = None
+
+    def begin(self) -> None:
+        self._folders = {}
+
+    def end(self) -> None:
+        self._folders = None
+
+    def get(self, folder: str) -> list[fs.FileInfo] | None:
+        return None if self._folders is None else self._folders.get(folder)
+
+    def keep(self, folder: str, files: list[fs.FileInfo]) -> None:
+        if self._folders is not None:
+            self._folders[folder] = files
 
 
 def _replace_file(path: Path, data: bytes) -> None:

@@ -204,6 +204,25 @@ def test_a_finished_table_costs_few_requests(s3, tmp_path):
     assert store.read_bytes("captions/_index.json") == b"{"
 
 
+def test_folders_are_listed_once_until_something_is_written(store):
+    other = Store.open(store.uri)
+    other.shards("captions").write("s-0", TABLE)
+    with store.listed_once():
+        assert store.shards("captions").written() == ["s-0"]
+        other.shards("captions").write("s-1", TABLE)
+        assert store.shards("captions").written() == ["s-0"]
+        store.expect_changes()
+        assert store.shards("captions").written() == ["s-0", "s-1"]
+    with store.listed_once():
+        assert list(store.shards("captions").done()) == ["s-0", "s-1"]
+        store.shards("captions").write("s-2", TABLE)
+        assert list(store.shards("captions").done()) == ["s-0", "s-1", "s-2"]
+        store.shards("captions").delete(["s-0"])
+        assert store.shards("captions").written() == ["s-1", "s-2"]
+    other.shards("captions").write("s-3", TABLE)
+    assert store.shards("captions").written() == ["s-1", "s-2", "s-3"]
+
+
 def test_an_index_is_not_believed_about_files_that_have_changed(s3, tmp_path):
     store = Store.open(s3.uri(tmp_path.name))
     for i in range(65):
