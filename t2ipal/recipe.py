@@ -124,6 +124,9 @@ class ImagesRecipe(Section):
     """How captions are painted by a text-to-image pipeline of diffusers."""
 
     model: str
+    # How many captions are painted, the first ones: every beginning of the captions has its classes in the
+    # same shares. The others teach by their text alone, in methods that learn from it; None: all are painted.
+    captions: Positive | None = None
     per_caption: Positive = 1
     steps: Positive
     guidance: float

@@ -68,9 +68,7 @@ def _write(recipe: Recipe, store: Store) -> None:
     for shard in plan.shards():
         rows = [_caption(row, sorted(plan.classes(row))) for row in plan.rows(shard)]
         store.shards("captions").write(shard, pa.Table.from_pylist(rows, schema=CAPTIONS))
-    for shard in image_shards(
-        store.shards("captions").done(), recipe.images.per_caption, recipe.images.shard_rows
-    ):
+    for shard in image_shards(store.shards("captions").done(), recipe.images):
         captions = store.shards("captions").read(shard.captions).to_pylist()
         rows = [_image(captions[n // 2], n % 2) for n in range(shard.start, shard.stop)]
         store.shards("images").write(shard.name, pa.Table.from_pylist(rows, schema=IMAGES), shard.extra)

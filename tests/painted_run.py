@@ -29,8 +29,7 @@ def begun(uri: str, recipe: Recipe) -> Store:
 def paint(recipe: Recipe, store: Store) -> None:
     """Do the work of the stage images, one shard after another."""
     painter = ShardPainter(recipe.images, recipe.images.model, recipe.seed, store)
-    done = store.shards("captions").done()
-    for shard in image_shards(done, recipe.images.per_caption, recipe.images.shard_rows):
+    for shard in image_shards(store.shards("captions").done(), recipe.images):
         painter(asdict(shard))
 
 

@@ -92,7 +92,7 @@ def paint(recipe, store):
     """Do the work of the stage images in this process."""
     painter = ShardPainter(recipe.images, resolve(recipe.images.model), recipe.seed, store)
     done = store.shards("captions").done()
-    for shard in image_shards(done, recipe.images.per_caption, recipe.images.shard_rows):
+    for shard in image_shards(done, recipe.images):
         painter(asdict(shard))
 
 

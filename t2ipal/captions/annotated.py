@@ -24,7 +24,7 @@ class Labelled(NamedTuple):
 
 @dataclass(frozen=True)
 class Chosen:
-    """The captions taken, in increasing order of their numbers, and what became of the other sentences."""
+    """The captions taken, in the order of `select`, and what became of the other sentences."""
 
     captions: tuple[Labelled, ...]
     read: int
@@ -65,18 +65,18 @@ def choose(recipe: AnnotatedCaptionsRecipe, vocabulary: Vocabulary, seed: int) -
 def select(
     named: Sequence[Labelled], per_class: int | None, max_captions: int | None, seed: int
 ) -> list[Labelled]:
-    """Return the captions to take, in increasing order of their numbers.
+    """Return the captions to take, in an order whose every beginning is a fair part of them.
 
     With `per_class`, each caption is credited to the rarest class that it names, the one that the fewest
     captions name (TaI-DPT's rule for NUS-WIDE, arXiv 2211.12739, its code), and of each class as many are
-    taken. Which ones, and which `max_captions` of them all, is drawn by a seed derived from the number of
-    each; the draw goes round the classes, so that fewer captions are balanced too.
+    taken, by turns: whoever takes the first so many, as `max_captions` does, has the classes in balance.
+    Without it the order is random. Either is drawn by a seed derived from the number of each.
     """
     seeds = {each.number: caption_seed(seed, each.number) for each in named}
     drawn = sorted(named, key=lambda each: (seeds[each.number], each.number))
     if per_class is not None:
         drawn = _by_turns(drawn, per_class)
-    return sorted(drawn[:max_captions], key=lambda each: each.number)
+    return drawn[:max_captions]
 
 
 def caption_seed(seed: int, number: int) -> int:

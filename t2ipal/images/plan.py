@@ -5,9 +5,10 @@ per_caption. A caption shard becomes as many image shards as its accepted captio
 from the caption manifests alone and no shard of one stage waits for two of another.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from t2ipal.recipe import ImagesRecipe
 from t2ipal.shards import Manifest
 
 
@@ -29,16 +30,24 @@ class ImageShard:
         return {"captions": self.captions, "captions_sha256": self.captions_sha256}
 
 
-def image_shards(captions: Mapping[str, Manifest], per_caption: int, shard_rows: int) -> list[ImageShard]:
-    """Return the image shards of the finished caption shards, in the order of their names."""
-    shards = []
+def image_shards(captions: Mapping[str, Manifest], recipe: ImagesRecipe) -> list[ImageShard]:
+    """Return the image shards of the finished caption shards, in the order of their names.
+
+    With `recipe.captions` only that many captions are painted, the first ones.
+    """
+    shards: list[ImageShard] = []
+    before = 0  # captions of earlier shards
     for captions_name, manifest in sorted(captions.items()):
-        images = manifest.rows * per_caption
-        number = captions_name.removeprefix("captions-")
+        if recipe.captions is not None and before >= recipe.captions:
+            break
+        after = before + manifest.rows
+        last = after if recipe.captions is None else min(after, recipe.captions)
+        images = (last - before) * recipe.per_caption
+        number, before = captions_name.removeprefix("captions-"), after
         # A caption shard without one accepted caption still gets its (empty) image shard: nothing is left out
         # silently.
-        for part, start in enumerate(range(0, max(images, 1), shard_rows)):
-            stop = min(start + shard_rows, images)
+        for part, start in enumerate(range(0, max(images, 1), recipe.shard_rows)):
+            stop = min(start + recipe.shard_rows, images)
             shards.append(
                 ImageShard(f"images-{number}-{part:03d}", captions_name, manifest.sha256, start, stop)
             )
@@ -46,15 +55,26 @@ def image_shards(captions: Mapping[str, Manifest], per_caption: int, shard_rows:
 
 
 def unfinished(planned: list[ImageShard], done: Mapping[str, Manifest]) -> list[ImageShard]:
-    """Return the planned shards that are not done, or were made from captions that have since changed."""
-    return [shard for shard in planned if shard.name not in done or done[shard.name].extra != shard.extra]
+    """Return the planned shards that are not done, or were made from captions that have since changed, or
+    from fewer or more of them.
+    """
+    nothing = Manifest(0, 0, "", "")
+    return [
+        shard
+        for shard in planned
+        if (found := done.get(shard.name, nothing)).extra != shard.extra
+        or found.rows != shard.stop - shard.start
+    ]
 
 
-def surplus(planned: list[ImageShard], written: Iterable[str]) -> list[str]:
-    """Return the shards that are written but not planned, though their captions are: those were more."""
-    names, known = {shard.name for shard in planned}, {_captions_of(shard.name) for shard in planned}
-    return [name for name in written if name not in names and _captions_of(name) in known]
+def surplus(planned: list[ImageShard], written: Iterable[str], captions: Collection[str]) -> list[str]:
+    """Return the shards that are written but not planned, though their `captions` are finished: those were
+    others, or more.
+    """
+    names = {shard.name for shard in planned}
+    return [name for name in written if name not in names and _captions_of(name) in captions]
 
 
 def _captions_of(name: str) -> str:
-    return name.rpartition("-")[0]
+    number = name.removeprefix("images-").rpartition("-")[0]
+    return f"captions-{number}"

@@ -103,9 +103,7 @@ def planned(recipe: Recipe, store: Store, tables: Sequence[str] = OF_A_JOB) -> l
 
 def _for_tuning(recipe: Recipe, store: Store) -> list[Work]:
     captions, painted = store.shards("captions").done(), store.shards("images").done()
-    names = [
-        shard.name for shard in image_shards(captions, recipe.images.per_caption, recipe.images.shard_rows)
-    ]
+    names = [shard.name for shard in image_shards(captions, recipe.images)]
     return [
         *(Work(IMAGES, name, painted[name].sha256) for name in names if name in painted),
         *(Work(CAPTIONS, name, manifest.sha256) for name, manifest in captions.items()),

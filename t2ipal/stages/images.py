@@ -32,9 +32,10 @@ def pending(recipe: Recipe, store: Store) -> list[str]:
     shard.
     """
     shards, planned = store.shards(STAGE), _plan(recipe, store)
+    gone = _surplus(planned, store)
     waiting = [f"images-{name.removeprefix('captions-')}-000" for name in _missing_captions(recipe, store)]
     missing = [shard.name for shard in unfinished(planned, shards.done())]
-    return sorted([*missing, *surplus(planned, shards.written()), *waiting])
+    return sorted([*missing, *gone, *waiting])
 
 
 def run(recipe: Recipe, store: Store) -> StageReport:
@@ -48,7 +49,7 @@ def run(recipe: Recipe, store: Store) -> StageReport:
         )
     shards = store.shards(STAGE)
     planned = _plan(recipe, store)
-    shards.delete(surplus(planned, shards.written()))
+    shards.delete(_surplus(planned, store))
     missing = unfinished(planned, shards.done())
     flagged = sum(report["flagged"] for report in _paint(recipe, store, missing)) if missing else 0
     manifests = shards.done()
@@ -72,7 +73,11 @@ def _missing_captions(recipe: Recipe, store: Store) -> list[str]:
 
 
 def _plan(recipe: Recipe, store: Store) -> list[ImageShard]:
-    return image_shards(store.shards(CAPTIONS).done(), recipe.images.per_caption, recipe.images.shard_rows)
+    return image_shards(store.shards(CAPTIONS).done(), recipe.images)
+
+
+def _surplus(planned: list[ImageShard], store: Store) -> list[str]:
+    return surplus(planned, store.shards(STAGE).written(), store.shards(CAPTIONS).done())
 
 
 def _paint(recipe: Recipe, store: Store, missing: list[ImageShard]) -> Iterator[dict[str, Any]]:

@@ -22,8 +22,7 @@ def source_shards(recipe: Recipe, run: Store, table: str) -> list[str]:
     captions = run.shards("captions").done()
     if table == CAPTIONS:
         return list(captions)
-    images = image_shards(captions, recipe.images.per_caption, recipe.images.shard_rows)
-    return [shard.name for shard in images]
+    return [shard.name for shard in image_shards(captions, recipe.images)]
 
 
 def source_digest(recipe: Recipe, run: Store, table: str) -> str | None:

@@ -86,7 +86,7 @@ def _annotated_captions(recipe: Recipe, store: Store) -> TablePlan:
 
 def _images(recipe: Recipe, store: Store) -> TablePlan:
     per_caption, written = recipe.images.per_caption, store.shards(captions.STAGE)
-    planned = image_shards(written.done(), per_caption, recipe.images.shard_rows)
+    planned = image_shards(written.done(), recipe.images)
     return TablePlan(
         [
             Planned(shard.name, shard.extra, partial(rows.images, written, shard, per_caption, recipe.seed))

@@ -202,6 +202,6 @@ def test_a_killed_driver_loses_and_doubles_nothing(ray_cluster, painter, tmp_pat
     assert report.shards_done_before >= len(planned) - left
     assert report.rows == 9
     alone = ShardPainter(recipe.images, painter, recipe.seed, whole)
-    for shard in image_shards(whole.shards("captions").done(), per_caption=1, shard_rows=1):
+    for shard in image_shards(whole.shards("captions").done(), recipe.images):
         alone(asdict(shard))
     assert read_all(store.shards("images")).equals(read_all(whole.shards("images")))

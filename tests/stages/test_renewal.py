@@ -13,7 +13,7 @@ from t2ipal.evaluation.shards import open_photos
 from t2ipal.images.plan import image_shards
 from t2ipal.run_files import CARD, METRICS
 from t2ipal.stages import bundle, evaluate, features, tune
-from t2ipal.tables import CAPTIONS
+from t2ipal.tables import CAPTIONS, IMAGES
 from t2ipal.tuning.session import run_tuning
 from t2ipal.tuning.trial import Trial
 from tests.finished_images import compute_features, finished_images
@@ -38,8 +38,10 @@ def test_pending_work_is_named_until_it_is_done(finished):
 def test_only_features_of_what_changed_are_computed_again(copy):
     recipe, store = copy
     shards = store.shards("images")
-    table = shards.read("images-00001-000")
-    shards.write("images-00001-000", table.slice(0, 7), shards.done()["images-00001-000"].extra)
+    rows = shards.read("images-00001-000").to_pylist()
+    rows[0]["kept"] = False
+    table = pa.Table.from_pylist(rows, schema=IMAGES)
+    shards.write("images-00001-000", table, shards.done()["images-00001-000"].extra)
     os.remove(store.path("caption_features/captions-00002.parquet"))
     assert features.pending(recipe, store) == ["images-00001-000", "captions-00002"]
 
@@ -68,7 +70,7 @@ def rewrite_a_caption(store):
 
 def repaint(recipe, store):
     """Mark the images as made from the captions as they are now."""
-    for shard in image_shards(store.shards("captions").done(), recipe.images.per_caption, 8):
+    for shard in image_shards(store.shards("captions").done(), recipe.images):
         shards = store.shards("images")
         shards.write(shard.name, shards.read(shard.name), shard.extra)
 
