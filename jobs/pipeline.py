@@ -59,7 +59,7 @@ def _job(arguments: argparse.Namespace) -> None:
     check_run_uri(uri)
     check_paths(recipe)
     store = Store.open(uri)
-    with Lease(store) as lease:
+    with Lease(store) as lease, store.listed_once():
         store.claim(recipe, OF_A_JOB)
         check_models_unchanged(recipe, store)
         run(recipe, store, arguments.stages, arguments.serve, lease)
@@ -85,6 +85,8 @@ def run(recipe: Recipe, store: Store, stages: list[str], keep_serving: bool, lea
             endpoint.check_cluster(recipe.serve)
         for name in (name for name in STAGES if name in stages):
             lease.check()
+            if name in work:
+                store.expect_changes()
             _complete(name, recipe, store)
         if store.exists(METRICS):
             say(quality_table(store.read_json(METRICS)))

@@ -1,4 +1,4 @@
-"""The one exception that a person is meant to read."""
+"""The exceptions that a person is meant to read."""
 
 
 class UserError(Exception):
@@ -16,3 +16,7 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         return f"{self.problem}\n  {self.remedy}"
+
+
+class StoreError(UserError):
+    """The place where a run is kept did not take or give a file: full, read-only, or not answering."""

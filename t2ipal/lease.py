@@ -10,12 +10,13 @@ import socket
 import threading
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from t2ipal.errors import UserError
+from t2ipal.errors import StoreError, UserError
 from t2ipal.store import Store
 
 LEASE_FILE = "lease.json"
@@ -75,8 +76,9 @@ class Lease:
     ) -> None:
         self._ended.set()
         self._thread.join()
-        if (found := _read(self._store)) is not None and found[0].token == self._holder.token:
-            self._store.delete(LEASE_FILE)
+        with suppress(StoreError):  # what stays behind is stale, and must not hide why the job has ended
+            if (found := _read(self._store)) is not None and found[0].token == self._holder.token:
+                self._store.delete(LEASE_FILE)
 
     def _write(self) -> None:
         self._store.write_json(LEASE_FILE, {**asdict(self._holder), "beat": time.time()})
@@ -88,7 +90,7 @@ class Lease:
                 if found is not None and found[0].token != self._holder.token:
                     return
                 self._write()
-            except OSError:  # a store that does not answer may do so at the next beat
+            except StoreError:  # one that does not answer may do so at the next beat
                 continue
 
 

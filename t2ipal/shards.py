@@ -8,7 +8,6 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from t2ipal.errors import UserError
+
 if TYPE_CHECKING:
     from t2ipal.store import Store
 
-_MANIFEST_READERS = 16  # on an object store every manifest costs a round trip
+_MANIFESTS = "_manifests"  # the folder; readers of Parquet folders pass over it
+_ROWS, _MANIFEST = ".parquet", ".json"
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,15 @@ class Shards:
         A shard whose Parquet file is gone, or not of the size that its manifest states, is not finished; nor
         is one that was written under another recipe.
         """
-        sizes = self._sizes(self.stage, ".parquet")
-        names = sorted(set(self._sizes(self._manifests, ".json")) & set(sizes))
-        with ThreadPoolExecutor(_MANIFEST_READERS) as pool:
-            manifests = zip(names, pool.map(self._manifest, names), strict=True)
+        files, rows = self.manifest_files(), self.row_files()
+        names = sorted(files.keys() & rows.keys())
+        manifests = self._manifests({name: files[name] for name in names})
         return {
-            name: m
-            for name, m in manifests
-            if m and m.bytes == sizes[name] and m.fingerprint == self.fingerprint
+            name: manifest
+            for name in names
+            if (manifest := manifests[name])
+            and manifest.bytes == rows[name].size
+            and manifest.fingerprint == self.fingerprint
         }
 
     def missing(self, names: Sequence[str]) -> list[str]:
@@ -72,12 +75,33 @@ class Shards:
 
     def written(self) -> list[str]:
         """Return the names of all shards that have rows or a manifest, finished or not."""
-        return sorted({*self._sizes(self.stage, ".parquet"), *self._sizes(self._manifests, ".json")})
+        return sorted({*self.row_files(), *self.manifest_files()})
+
+    def row_files(self) -> dict[str, fs.FileInfo]:
+        """Return the listed Parquet files by the names of their shards."""
+        return self._files(self.stage, _ROWS)
+
+    def manifest_files(self) -> dict[str, fs.FileInfo]:
+        """Return the listed manifests by the names of their shards."""
+        return self._files(f"{self.stage}/{_MANIFESTS}", _MANIFEST)
+
+    def unfinished_files(self) -> list[str]:
+        """Return the files, relative to the table's folder, that were being written when a process was
+        killed, or still are.
+        """
+        folders = {"": self.stage, f"{_MANIFESTS}/": f"{self.stage}/{_MANIFESTS}"}
+        return [
+            f"{prefix}{file.base_name}"
+            for prefix, folder in folders.items()
+            for file in self.store.files(folder)
+            if file.is_file and file.base_name.startswith(".") and file.base_name.endswith(".tmp")
+        ]
 
     def delete(self, names: Iterable[str]) -> None:
         """Remove shards, the manifest first: what is half removed is not done."""
         for name in names:
-            for path in (f"{self._manifests}/{name}.json", self._parquet(name)):
+            self.store.manifests.forget(self.stage, name)
+            for path in (self._manifest_path(name), self._parquet(name)):
                 if self.store.exists(path):
                     self.store.delete(path)
 
@@ -89,43 +113,74 @@ class Shards:
         digest = hashlib.sha256(data).hexdigest()
         manifest = Manifest(table.num_rows, len(data), digest, self.fingerprint, extra or {})
         self.store.write_bytes(self._parquet(name), data)
-        self.store.write_json(f"{self._manifests}/{name}.json", asdict(manifest))
+        self.store.write_json(self._manifest_path(name), asdict(manifest))
+        self.store.manifests.forget(self.stage, name)
         return manifest
 
-    def read(self, name: str, columns: Sequence[str] | None = None, verify: bool = False) -> pa.Table:
-        """Return a shard, or some of its columns without fetching the others; with `verify`, raise ValueError
-        first if its checksum is not the manifest's.
+    def read(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return a shard, or some of its columns without fetching the others.
+
+        Raises FileNotFoundError when there is none, UserError when it cannot be read.
         """
-        path, chosen = self._parquet(name), list(columns) if columns is not None else None
-        if chosen is not None and not verify:
-            with self.store.filesystem.open_input_file(self.store.path(path)) as file:
-                return pq.read_table(file, columns=chosen)
-        data = self.store.read_bytes(path)
-        if verify:
-            manifest = self._manifest(name)
-            if manifest is None or hashlib.sha256(data).hexdigest() != manifest.sha256:
-                raise ValueError(f"the shard {self.stage}/{name} is not the one that its manifest describes")
-        return pq.read_table(pa.BufferReader(data), columns=chosen)
-
-    @property
-    def _manifests(self) -> str:
-        return f"{self.stage}/_manifests"
-
-    def _parquet(self, name: str) -> str:
-        return f"{self.stage}/{name}.parquet"
-
-    def _manifest(self, name: str) -> Manifest | None:
-        """Return the shard's manifest, or None when it is absent or not readable as one."""
         try:
-            return Manifest(**self.store.read_json(f"{self._manifests}/{name}.json"))
-        except (FileNotFoundError, ValueError, TypeError):
+            if columns is None:
+                return parse(self.content(name))
+            with self.store.filesystem.open_input_file(self.store.path(self._parquet(name))) as file:
+                return pq.read_table(file, columns=list(columns))
+        except FileNotFoundError:
+            raise
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(
+                f"cannot read the shard {self.stage}/{name} in {self.store.uri!r}: {error}",
+                "if it is damaged, jobs/verify.py with --repair removes it, and the same command makes it "
+                "again",
+            ) from error
+
+    def content(self, name: str) -> bytes:
+        """Return the bytes of a shard's Parquet file; FileNotFoundError if there is none."""
+        return self.store.read_bytes(self._parquet(name))
+
+    def manifest(self, name: str) -> Manifest | None:
+        """Return the shard's manifest, or None when it is absent or not readable as one."""
+        return _manifest(self._manifest_content(name))
+
+    def _manifests(self, files: dict[str, fs.FileInfo]) -> dict[str, Manifest | None]:
+        """Return the manifests in listed files. Local ones are read as fast as anything that is known of
+        them.
+        """
+        if isinstance(self.store.filesystem, fs.LocalFileSystem):
+            return {name: self.manifest(name) for name in files}
+        contents = self.store.manifests.contents(self.store, self.stage, files, self._manifest_content)
+        return {name: _manifest(content) for name, content in contents.items()}
+
+    def _manifest_content(self, name: str) -> Any:
+        try:
+            return self.store.read_json(self._manifest_path(name))
+        except (FileNotFoundError, ValueError):
             return None
 
-    def _sizes(self, folder: str, suffix: str) -> dict[str, int]:
-        selector = fs.FileSelector(self.store.path(folder), allow_not_found=True)
-        files = self.store.filesystem.get_file_info(selector)
+    def _parquet(self, name: str) -> str:
+        return f"{self.stage}/{name}{_ROWS}"
+
+    def _manifest_path(self, name: str) -> str:
+        return f"{self.stage}/{_MANIFESTS}/{name}{_MANIFEST}"
+
+    def _files(self, folder: str, suffix: str) -> dict[str, fs.FileInfo]:
+        files = self.store.files(folder)
         return {
-            f.base_name.removesuffix(suffix): f.size
-            for f in files
-            if f.is_file and f.base_name.endswith(suffix)
+            file.base_name.removesuffix(suffix): file
+            for file in files
+            if file.is_file and file.base_name.endswith(suffix)
         }
+
+
+def _manifest(content: Any) -> Manifest | None:
+    try:
+        return Manifest(**content)
+    except TypeError:  # no mapping, or of other keys
+        return None
+
+
+def parse(content: bytes) -> pa.Table:
+    """Return the rows in a shard's bytes; pyarrow's ArrowException or OSError when they are none."""
+    return pq.read_table(pa.BufferReader(content))

@@ -12,7 +12,8 @@ tool.
 import json
 import os
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -20,7 +21,9 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 from pyarrow import fs
 
-from t2ipal.errors import UserError
+from t2ipal.errors import StoreError, UserError
+from t2ipal.filesystems import connect, has_folders
+from t2ipal.manifest_index import ManifestIndex
 from t2ipal.shards import Shards
 
 if TYPE_CHECKING:
@@ -39,30 +42,40 @@ class Store:
     fingerprints: dict[str, str] = field(
         default_factory=dict
     )  # stage -> fingerprint, known once a recipe has claimed it
+    manifests: ManifestIndex = field(default_factory=ManifestIndex, compare=False, repr=False)
+    _listings: "_Listings" = field(default_factory=lambda: _Listings(), compare=False, repr=False)
 
     @classmethod
-    def open(cls, uri: str, filesystem: fs.FileSystem | None = None) -> Self:
+    def open(cls, uri: str, writable: bool = True) -> Self:
         """Open, creating it where needed, a local path or an `s3://`, `gs://` URI.
 
-        With `filesystem`, `uri` is a path within it. Raises UserError when the folder cannot be written.
+        Raises UserError when the folder cannot be written; unless it is to be `writable`, nothing is created
+        or tried.
         """
         remedy = "give another folder with --run, or correct its permissions or your credentials"
         try:
-            if filesystem is not None:
-                root, absolute = uri, uri
-            elif "://" in uri:
-                filesystem, root = fs.FileSystem.from_uri(uri)
-                absolute = uri
-            else:
-                filesystem, root = fs.LocalFileSystem(), os.path.abspath(os.path.expanduser(uri))
-                absolute = root
-            store = cls(uri=absolute, filesystem=filesystem, root=root.rstrip("/"))
-            filesystem.create_dir(store.root, recursive=True)
-            store.write_bytes(".writable", b"")
-            filesystem.delete_file(store.path(".writable"))
-        except (OSError, pa.ArrowException) as error:
-            raise UserError(f"cannot write to the run folder {uri!r}: {error}", remedy) from error
+            store = cls._at(uri, {}, saves=writable)
+            if writable:
+                if has_folders(store.filesystem):
+                    store.filesystem.create_dir(store.root, recursive=True)
+                # A name of its own: several jobs may open the folder at once.
+                probe = f".writable-{uuid.uuid4().hex}"
+                store.write_bytes(probe, b"")
+                store.manifests.listed(store.filesystem.get_file_info([store.path(probe)]))
+                store.delete(probe)
+        except (OSError, pa.ArrowException, StoreError) as error:
+            reason = error.problem if isinstance(error, StoreError) else error
+            raise UserError(f"cannot write to the run folder {uri!r}: {reason}", remedy) from error
         return store
+
+    @classmethod
+    def _at(cls, uri: str, fingerprints: dict[str, str], saves: bool = False) -> Self:
+        filesystem, root, absolute = connect(uri)
+        return cls(absolute, filesystem, root.rstrip("/"), fingerprints, ManifestIndex(saves))
+
+    def __reduce__(self) -> tuple[Callable[..., "Store"], tuple[Any, ...]]:
+        """Pickle the place, not what leads there: a pickled file system has forgotten to be patient."""
+        return type(self)._at, (self.uri, self.fingerprints)
 
     def path(self, name: str) -> str:
         """Return the path of a file of the run within `filesystem`."""
@@ -75,27 +88,71 @@ class Store:
 
     def exists(self, name: str) -> bool:
         """Say whether there is a file (not a folder) of this name."""
-        return bool(self.filesystem.get_file_info(self.path(name)).is_file)
+        with self._explained("find", name):
+            return bool(self.filesystem.get_file_info(self.path(name)).is_file)
+
+    def files(self, folder: str) -> list[fs.FileInfo]:
+        """Return what lies directly in a folder, which need not exist."""
+        if (known := self._listings.get(folder)) is not None:
+            return known
+        with self._explained("list", folder):
+            selector = fs.FileSelector(self.path(folder), allow_not_found=True)
+            found = list(self.filesystem.get_file_info(selector))
+        self._listings.keep(folder, found)
+        return found
+
+    @contextmanager
+    def listed_once(self) -> Iterator[None]:
+        """Within, folders are listed once only: until this object writes, or is told that others will."""
+        self._listings.begin()
+        try:
+            yield
+        finally:
+            self._listings.end()
+
+    def expect_changes(self) -> None:
+        """Look at folders anew from now on: others begin to write."""
+        self._listings.end()
 
     def read_bytes(self, name: str) -> bytes:
         """Return a file's content; FileNotFoundError if there is none."""
-        with self.filesystem.open_input_stream(self.path(name)) as stream:
-            return bytes(stream.read())
+        # Not as a stream, which asks an object store for 256 KiB at a time.
+        with self._explained("read", name), self.filesystem.open_input_file(self.path(name)) as file:
+            return bytes(file.read())
 
     def write_bytes(self, name: str, data: bytes) -> None:
         """Write a file so that a reader, or a crash, sees the old content or the new one, never a part."""
         path = self.path(name)
-        if isinstance(self.filesystem, fs.LocalFileSystem):
-            _replace_file(Path(path), data)
-        else:
-            self.filesystem.create_dir(path.rpartition("/")[0], recursive=True)
+        self._listings.end()
+        with self._explained("write", name):
+            if isinstance(self.filesystem, fs.LocalFileSystem):
+                _replace_file(Path(path), data)
+                return
+            if has_folders(self.filesystem):
+                self.filesystem.create_dir(path.rpartition("/")[0], recursive=True)
             # An object appears when its upload is completed on closing.
             with self.filesystem.open_output_stream(path) as stream:
                 stream.write(data)
 
     def delete(self, name: str) -> None:
         """Remove a file; FileNotFoundError if there is none."""
-        self.filesystem.delete_file(self.path(name))
+        self._listings.end()
+        with self._explained("delete", name):
+            self.filesystem.delete_file(self.path(name))
+
+    @contextmanager
+    def _explained(self, doing: str, name: str) -> Iterator[None]:
+        """Within, any error of where the run is kept, other than a missing file, becomes a StoreError."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StoreError(
+                f"cannot {doing} {name!r} in the run folder {self.uri!r}: {error}",
+                "make room there, or wait until it answers and can be written again; then give the same "
+                "command: what is finished is kept",
+            ) from error
 
     def read_json(self, name: str) -> Any:
         """Return a JSON file's content; FileNotFoundError if there is none."""
@@ -142,6 +199,26 @@ class Store:
     def shards(self, stage: str) -> Shards:
         """Return the handle of a stage's table."""
         return Shards(store=self, stage=stage, fingerprint=self.fingerprints.get(stage, ""))
+
+
+class _Listings:
+    """What lies in which folder; known between a beginning and an end."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, list[fs.FileInfo]] | None = None
+
+    def begin(self) -> None:
+        self._folders = {}
+
+    def end(self) -> None:
+        self._folders = None
+
+    def get(self, folder: str) -> list[fs.FileInfo] | None:
+        return None if self._folders is None else self._folders.get(folder)
+
+    def keep(self, folder: str, files: list[fs.FileInfo]) -> None:
+        if self._folders is not None:
+            self._folders[folder] = files
 
 
 def _replace_file(path: Path, data: bytes) -> None:

@@ -5,8 +5,15 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from t2ipal.store import Store
+    from tests.s3_server import S3Server
 
 # One thread a process: on a small or busy machine the threads of several processes wait for each other.
 for name, value in {
@@ -21,6 +28,9 @@ for name, value in {
     "RAY_AUTH_MODE": "disabled",
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
+    # For the S3 server of the tests, which takes any.
+    "AWS_ACCESS_KEY_ID": "none",
+    "AWS_SECRET_ACCESS_KEY": "none",
 }.items():
     os.environ.setdefault(name, value)
 
@@ -48,6 +58,24 @@ def ray_cluster() -> Iterator[None]:
         )
         yield
         ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def s3() -> "Iterator[S3Server]":
+    """A server of the S3 protocol on this machine."""
+    from tests.s3_server import S3Server
+
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture(params=["local", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: "Path") -> "Store":
+    """An empty run, in a local folder and in an object store."""
+    from t2ipal.store import Store
+
+    local = request.param == "local"
+    return Store.open(str(tmp_path / "run") if local else request.getfixturevalue("s3").uri(tmp_path.name))
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

@@ -9,7 +9,6 @@ from t2ipal import lease
 from t2ipal.errors import UserError
 from t2ipal.lease import LEASE_FILE, Lease
 from t2ipal.store import Store
-from tests.test_store import s3, store  # noqa: F401  # fixtures: a local folder and an object store
 
 HOLD = """
 import sys, time
@@ -21,7 +20,7 @@ with Lease(Store.open(sys.argv[1])):
 """
 
 
-def test_a_second_job_is_refused_until_the_first_has_ended(store):  # noqa: F811
+def test_a_second_job_is_refused_until_the_first_has_ended(store):
     with Lease(store):
         with pytest.raises(UserError, match=f"another job works in .* process {os.getpid()} on "):
             Lease(store).__enter__()
@@ -38,16 +37,27 @@ def test_a_lease_ends_with_an_error_too(tmp_path):
     assert not run.exists(LEASE_FILE)
 
 
-def test_a_killed_job_is_taken_over_at_once(tmp_path):
-    run = Store.open(str(tmp_path))
-    with subprocess.Popen([sys.executable, "-c", HOLD, run.uri], stdout=subprocess.PIPE) as job:
+def test_a_killed_job_is_taken_over_at_once(store):
+    with subprocess.Popen([sys.executable, "-c", HOLD, store.uri], stdout=subprocess.PIPE) as job:
         job.stdout.readline()
         with pytest.raises(UserError, match=f"process {job.pid}"):
-            Lease(run).__enter__()
+            Lease(store).__enter__()
         job.kill()
     start = time.monotonic()
-    with Lease(run):
+    with Lease(store):
         assert time.monotonic() - start < 5
+
+
+def test_a_job_killed_on_another_machine_is_waited_for_and_then_taken_over(store, monkeypatch):
+    monkeypatch.setattr(lease, "BEAT_S", 0.1)
+    monkeypatch.setattr(lease, "STALE_S", 1.0)
+    with Lease(store):
+        elsewhere(store, beat=time.time())
+    with pytest.raises(UserError, match="another job works in"):
+        Lease(store).__enter__()
+    time.sleep(1.0)
+    with Lease(store):
+        pass
 
 
 def elsewhere(run, **changes):

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -101,8 +102,13 @@ def test_the_whole_job_and_again(tmp_path):
     assert ray_processes() <= before  # nothing is left running
 
     files = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
-    again = start("--recipe", recipe)
+    begin = time.monotonic()
+    again = start("--recipe", recipe, PYTHONPROFILEIMPORTTIME="1")
+    assert time.monotonic() - begin < 3
     assert again.returncode == 0, again.stderr
+    imported = {line.rpartition("|")[2].strip() for line in again.stderr.splitlines()}
+    assert "t2ipal.store" in imported
+    assert not imported & {"ray", "torch", "vllm", "diffusers", "open_clip"}
     assert "nothing to do" in again.stdout
     assert again.stdout.count("already complete") == 6
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == files

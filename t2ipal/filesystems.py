@@ -1,0 +1,41 @@
+"""The file system behind a URI, set up for many small files and for servers that fail now and then."""
+
+import os
+
+from pyarrow import fs
+
+# Of a request to S3: the waits between them double, and are half a minute in all. pyarrow's own 3 are gone
+# in 2 s, which is less than a busy server asks for.
+S3_ATTEMPTS = 8
+
+
+def connect(uri: str) -> tuple[fs.FileSystem, str, str]:
+    """Return the file system of a local path or an `s3://`, `gs://` URI, the path within it, and the URI made
+    absolute.
+
+    Raises OSError or pyarrow.ArrowException when there is no such file system.
+    """
+    if "://" not in uri:
+        path = os.path.abspath(os.path.expanduser(uri))
+        return fs.LocalFileSystem(), path, path
+    filesystem, root = fs.FileSystem.from_uri(uri)
+    if isinstance(filesystem, fs.S3FileSystem):
+        filesystem = _patient(filesystem)
+    return filesystem, root, uri
+
+
+def has_folders(filesystem: fs.FileSystem) -> bool:
+    """Say whether a file needs a folder to lie in; in an object store the folder is a part of its name."""
+    return not isinstance(filesystem, fs.S3FileSystem | fs.GcsFileSystem)
+
+
+def _patient(filesystem: fs.S3FileSystem) -> fs.S3FileSystem:
+    """Return the file system with what a URI has no parameters for."""
+    _, (settings,) = filesystem.__reduce__()  # it has no other way to tell its settings
+    return fs.S3FileSystem(
+        **settings
+        | {
+            "retry_strategy": fs.AwsStandardS3RetryStrategy(max_attempts=S3_ATTEMPTS),
+            "allow_delayed_open": True,  # a small file is one request, not three
+        }
+    )

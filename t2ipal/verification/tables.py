@@ -1,0 +1,145 @@
+"""Which shards the tables of a run are to have: what the recipe and the tables before them call for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from t2ipal.captions.annotated import caption_seed
+from t2ipal.captions.collect import answer_seed
+from t2ipal.captions.plan import CaptionPlan
+from t2ipal.errors import StoreError, UserError
+from t2ipal.evaluation.shards import open_photos, part_numbers
+from t2ipal.images.plan import image_shards
+from t2ipal.recipe import CaptionsRecipe, Recipe
+from t2ipal.stages import annotated_captions, captions, evaluate, features, images
+from t2ipal.store import Store
+from t2ipal.verification import rows
+from t2ipal.verification.shard import Planned
+
+# The tables of a run, each after those that it is made from.
+READS: dict[str, tuple[str, ...]] = {
+    captions.STAGE: (),
+    images.STAGE: (captions.STAGE,),
+    features.IMAGES: (images.STAGE, captions.STAGE),
+    features.CAPTIONS: (captions.STAGE,),
+    features.TEST: (),
+    features.TRAIN: (),
+    evaluate.TABLE: (features.TEST,),
+}
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """The shards of a table, as far as they are known. If not all are, `unknown` says why, and what else
+    there is may be right.
+    """
+
+    shards: list[Planned]
+    unknown: str = ""
+
+
+def plan_of(table: str, recipe: Recipe, store: Store) -> TablePlan:
+    """Return what a table is to hold."""
+    plans: dict[str, Callable[[Recipe, Store], TablePlan]] = {
+        captions.STAGE: _captions,
+        images.STAGE: _images,
+        features.IMAGES: _image_features,
+        features.CAPTIONS: _caption_features,
+        features.TEST: partial(_photo_features, table),
+        features.TRAIN: partial(_photo_features, table),
+    }
+    if table not in plans:
+        return TablePlan([], "it has a shard for whatever was measured")
+    return plans[table](recipe, store)
+
+
+def _captions(recipe: Recipe, store: Store) -> TablePlan:
+    if recipe.captions is None:
+        return _annotated_captions(recipe, store)
+    plan = CaptionPlan.of(recipe)
+    seeds = partial(_answer_seeds, recipe.captions, recipe.seed)
+    return TablePlan(
+        [Planned(name, {}, partial(rows.captions, plan.rows(name), seeds)) for name in plan.shards()]
+    )
+
+
+def _answer_seeds(captions: CaptionsRecipe, seed: int, index: int) -> set[int]:
+    """Return the seeds of all answers that may have become a caption."""
+    return {answer_seed(seed, index, candidate) for candidate in range(captions.candidates)}
+
+
+def _annotated_captions(recipe: Recipe, store: Store) -> TablePlan:
+    """The file's sentences in order: which ones were taken, and how many, only reading it anew would tell."""
+    shards = store.shards(captions.STAGE)
+    names = sorted({*shards.done(), *annotated_captions.pending(shards)})
+
+    def seeds(number: int) -> set[int]:
+        return {caption_seed(recipe.seed, number)}
+
+    return TablePlan(
+        [
+            Planned(name, {}, partial(rows.sentences, shards, before, seeds))
+            for before, name in zip([None, *names], names, strict=False)
+        ]
+    )
+
+
+def _images(recipe: Recipe, store: Store) -> TablePlan:
+    per_caption, written = recipe.images.per_caption, store.shards(captions.STAGE)
+    planned = image_shards(written.done(), recipe.images)
+    return TablePlan(
+        [
+            Planned(shard.name, shard.extra, partial(rows.images, written, shard, per_caption, recipe.seed))
+            for shard in planned
+        ],
+        _incomplete(captions.STAGE, captions.pending(recipe, store)),
+    )
+
+
+def _image_features(recipe: Recipe, store: Store) -> TablePlan:
+    painted = store.shards(images.STAGE)
+    return TablePlan(
+        [
+            Planned(work.shard, {"source": work.source}, partial(rows.image_features, painted, work.shard))
+            for work in features.planned(recipe, store, (features.IMAGES,))
+        ],
+        _incomplete(images.STAGE, images.pending(recipe, store)),
+    )
+
+
+def _caption_features(recipe: Recipe, store: Store) -> TablePlan:
+    written = store.shards(captions.STAGE)
+    return TablePlan(
+        [
+            Planned(work.shard, {"source": work.source}, partial(rows.caption_features, written, work.shard))
+            for work in features.planned(recipe, store, (features.CAPTIONS,))
+        ],
+        _incomplete(captions.STAGE, captions.pending(recipe, store)),
+    )
+
+
+def _photo_features(table: str, recipe: Recipe, store: Store) -> TablePlan:
+    try:
+        dataset = open_photos(recipe, features.PHOTOS[table])
+        planned = features.planned(recipe, store, (table,))
+    except StoreError:
+        raise
+    except UserError as error:  # the photos need not be where the run is looked at
+        return TablePlan([], error.problem)
+    if dataset is None:
+        return TablePlan([])
+    name, count = dataset.name, len(dataset)
+    return TablePlan(
+        [
+            Planned(
+                work.shard,
+                {"source": work.source},
+                partial(rows.photo_features, [name(i) for i in part_numbers(work.shard, count)]),
+            )
+            for work in planned
+        ]
+    )
+
+
+def _incomplete(table: str, pending: list[str]) -> str:
+    return f"the table {table} is not complete" if pending else ""

@@ -1,0 +1,53 @@
+"""A run with captions as a language model leaves them, and images painted in this process: no Ray."""
+
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow as pa
+
+from t2ipal.captions.collect import answer_seed, caption_id
+from t2ipal.captions.plan import CaptionPlan
+from t2ipal.images.plan import image_shards
+from t2ipal.recipe import Recipe
+from t2ipal.stages.images import ShardPainter
+from t2ipal.store import Store
+from t2ipal.tables import CAPTIONS
+from tests.whole_table import read_all
+
+
+def begun(uri: str, recipe: Recipe) -> Store:
+    """Return a claimed run with its captions, every fourth of them rejected."""
+    store = Store.open(uri)
+    store.claim(recipe)
+    plan = CaptionPlan.of(recipe)
+    for shard in plan.shards():
+        rows = [_caption(recipe, plan, row) for row in plan.rows(shard) if row % 4 != 2]
+        store.shards("captions").write(shard, pa.Table.from_pylist(rows, schema=CAPTIONS))
+    return store
+
+
+def paint(recipe: Recipe, store: Store) -> None:
+    """Do the work of the stage images, one shard after another."""
+    painter = ShardPainter(recipe.images, recipe.images.model, recipe.seed, store)
+    for shard in image_shards(store.shards("captions").done(), recipe.images):
+        painter(asdict(shard))
+
+
+def pictures(store: Store) -> dict[str, str]:
+    """Return the checksums of all images by their keys; each key is there once."""
+    rows = read_all(store.shards("images")).select(["image_id", "sha256"]).to_pylist()
+    found = {row["image_id"]: row["sha256"] for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def _caption(recipe: Recipe, plan: CaptionPlan, row: int) -> dict[str, Any]:
+    return {
+        "caption_id": caption_id(row),
+        "text": f"a picture of thing {row}",
+        "labels": sorted(plan.classes(row)),
+        "requested": sorted(plan.classes(row)),
+        "source": "test",
+        "model": "test",
+        "seed": answer_seed(recipe.seed, row, row % 2),  # the first answer or the second one
+    }
