@@ -28,7 +28,7 @@ def begun(uri: str, recipe: Recipe) -> Store:
 
 def paint(recipe: Recipe, store: Store) -> None:
     """Do the work of the stage images, one shard after another."""
-    painter = ShardPainter(recipe.images, recipe.images.model, recipe.seed, store)
+    painter = ShardPainter(recipe.images, recipe.seed, store)
     for shard in image_shards(store.shards("captions").done(), recipe.images):
         painter(asdict(shard))
 

@@ -5,6 +5,7 @@ they were made from cannot be read they cannot be compared; that shard has a fau
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from threading import Lock
 from typing import Any
 
 import pyarrow as pa
@@ -13,13 +14,15 @@ from t2ipal.captions.collect import caption_id
 from t2ipal.errors import UserError
 from t2ipal.images.codec import sha256
 from t2ipal.images.plan import ImageShard
-from t2ipal.seeds import derive_seed
+from t2ipal.images.rows import image_seed
+from t2ipal.images_recipe import ImagesRecipe
 from t2ipal.shards import Shards
 from t2ipal.stages.images import image_id
 
 Row = dict[str, Any]
 
 _ROWS_AT_ONCE = 64  # of images, as Python's own objects
+_OTHER_SEED = "the seed of {} is not one that the recipe gives it"
 
 
 def captions(numbers: range, seeds: Callable[[int], set[int]], rows: pa.Table) -> str:
@@ -30,20 +33,40 @@ def captions(numbers: range, seeds: Callable[[int], set[int]], rows: pa.Table) -
         if number is None or not before < number < numbers.stop:
             return f"the caption {key!r} is not of this shard, or is there twice"
         if row["seed"] not in seeds(number):
-            return f"the seed of {key!r} is not one that the recipe gives it"
+            return _OTHER_SEED.format(repr(key))
         before = number
     return ""
 
 
-def sentences(shards: Shards, previous: str | None, seeds: Callable[[int], set[int]], rows: pa.Table) -> str:
-    """Captions from a file: their numbers increase within a shard and from one to the next."""
-    earlier = _read(shards, previous, ["caption_id"]) if previous else []
-    start = (_number(earlier[-1]["caption_id"]) or 0) + 1 if earlier else 0
-    return captions(range(start, 2**63), seeds, rows)
+class Sentences:
+    """Captions from a file, in whatever order: none may be there twice, in any of the shards.
+
+    Holds their numbers, as whoever chose them from the file held the captions.
+    """
+
+    def __init__(self, seeds: Callable[[int], set[int]]) -> None:
+        self._seeds, self._seen, self._lock = seeds, set[int](), Lock()
+
+    def __call__(self, rows: pa.Table) -> str:
+        """Compare the rows of one shard; shards may be compared at the same time."""
+        for row in rows.select(["caption_id", "seed"]).to_pylist():
+            key, number = row["caption_id"], _number(row["caption_id"])
+            if number is None or self._is_known(number):
+                return f"the caption {key!r} is of no file of captions, or is there twice"
+            if row["seed"] not in self._seeds(number):
+                return _OTHER_SEED.format(repr(key))
+        return ""
+
+    def _is_known(self, number: int) -> bool:
+        with self._lock:
+            known = number in self._seen
+            self._seen.add(number)
+            return known
 
 
-def images(written: Shards, shard: ImageShard, per_caption: int, seed: int, rows: pa.Table) -> str:
+def images(written: Shards, shard: ImageShard, recipe: ImagesRecipe, seed: int, rows: pa.Table) -> str:
     """The images that a shard of captions calls for, each with the checksum of its bytes."""
+    per_caption = recipe.per_caption
     texts = _read(written, shard.captions, ["caption_id", "labels"])
     if texts is None:
         return ""
@@ -52,7 +75,8 @@ def images(written: Shards, shard: ImageShard, per_caption: int, seed: int, rows
     wanted = [
         {"image_id": image_id(texts[place]["caption_id"], sample), **texts[place]} for place, sample in places
     ]
-    return _differ(wanted, rows) or next(filter(None, (_image(seed, row) for row in _one_by_one(rows))), "")
+    problems = (_image(seed, recipe.redraws, row) for row in _one_by_one(rows))
+    return _differ(wanted, rows) or next(filter(None, problems), "")
 
 
 def image_features(painted: Shards, name: str, rows: pa.Table) -> str:
@@ -85,9 +109,9 @@ def _differ(wanted: list[Row], rows: pa.Table) -> str:
     return ""
 
 
-def _image(seed: int, row: Row) -> str:
-    if row["seed"] != derive_seed(seed, row["image_id"]):
-        return f"the seed of {row['image_id']!r} is not the one that the recipe gives it"
+def _image(seed: int, redraws: int, row: Row) -> str:
+    if row["seed"] not in {image_seed(seed, row["image_id"], attempt) for attempt in range(redraws + 1)}:
+        return _OTHER_SEED.format(repr(row["image_id"]))
     if row["sha256"] != sha256(row["image"]):
         return f"the bytes of {row['image_id']!r} are not those of its checksum"
     return ""

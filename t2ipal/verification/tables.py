@@ -7,10 +7,11 @@ from functools import partial
 from t2ipal.captions.annotated import caption_seed
 from t2ipal.captions.collect import answer_seed
 from t2ipal.captions.plan import CaptionPlan
+from t2ipal.captions_recipe import CaptionsRecipe
 from t2ipal.errors import StoreError, UserError
 from t2ipal.evaluation.shards import open_photos, part_numbers
 from t2ipal.images.plan import image_shards
-from t2ipal.recipe import CaptionsRecipe, Recipe
+from t2ipal.recipe import Recipe
 from t2ipal.stages import annotated_captions, captions, evaluate, features, images
 from t2ipal.store import Store
 from t2ipal.verification import rows
@@ -65,31 +66,29 @@ def _captions(recipe: Recipe, store: Store) -> TablePlan:
 
 def _answer_seeds(captions: CaptionsRecipe, seed: int, index: int) -> set[int]:
     """Return the seeds of all answers that may have become a caption."""
-    return {answer_seed(seed, index, candidate) for candidate in range(captions.candidates)}
+    return {
+        answer_seed(seed, index, candidate) for candidate in range(captions.attempts * captions.candidates)
+    }
 
 
 def _annotated_captions(recipe: Recipe, store: Store) -> TablePlan:
-    """The file's sentences in order: which ones were taken, and how many, only reading it anew would tell."""
+    """Which of the file's sentences were taken, and how many, only reading it anew would tell."""
     shards = store.shards(captions.STAGE)
     names = sorted({*shards.done(), *annotated_captions.pending(shards)})
 
     def seeds(number: int) -> set[int]:
         return {caption_seed(recipe.seed, number)}
 
-    return TablePlan(
-        [
-            Planned(name, {}, partial(rows.sentences, shards, before, seeds))
-            for before, name in zip([None, *names], names, strict=False)
-        ]
-    )
+    problem = rows.Sentences(seeds)
+    return TablePlan([Planned(name, {}, problem) for name in names])
 
 
 def _images(recipe: Recipe, store: Store) -> TablePlan:
-    per_caption, written = recipe.images.per_caption, store.shards(captions.STAGE)
+    written = store.shards(captions.STAGE)
     planned = image_shards(written.done(), recipe.images)
     return TablePlan(
         [
-            Planned(shard.name, shard.extra, partial(rows.images, written, shard, per_caption, recipe.seed))
+            Planned(shard.name, shard.extra, partial(rows.images, written, shard, recipe.images, recipe.seed))
             for shard in planned
         ],
         _incomplete(captions.STAGE, captions.pending(recipe, store)),

@@ -159,7 +159,7 @@ def another(rows):
         ("captions", twice, "'c00000004' is not of this shard, or is there twice"),
         ("captions", order, "is not of this shard, or is there twice"),
         ("captions", another, "'c10000004' is not of this shard"),
-        ("images", seed, "the seed of 'c00000004-1' is not the one"),
+        ("images", seed, "the seed of 'c00000004-1' is not one"),
         ("images", one_bit, "the bytes of 'c00000004-1' are not those of its checksum"),
         ("images", twice, "row 1 is {'image_id': 'c00000004-0'"),
         ("images", order, "row 0 is {'image_id': 'c00000007-1'"),
@@ -306,12 +306,12 @@ def test_the_shards_of_a_file_of_captions(tmp_path, copy):
         schema = store.shards("captions").read("captions-00000").schema
         shards.write(name, pa.Table.from_pylist(rows, schema=schema), {"shards": 3})
 
-    for name, numbers in (("captions-00000", [2, 7]), ("captions-00001", [8, 30]), ("captions-00002", [31])):
+    for name, numbers in (("captions-00000", [7, 2]), ("captions-00001", [30, 8]), ("captions-00002", [31])):
         write(name, numbers)
     assert faults(there, annotated) == []
     write("captions-00001", [7, 30])
     (fault,) = faults(there, annotated)
-    assert fault.reason == "the caption 'c00000007' is not of this shard, or is there twice"
+    assert fault.reason == "the caption 'c00000007' is of no file of captions, or is there twice"
     write("captions-00001", [8, 30])
     shards.delete(["captions-00001"])
     (fault,) = faults(there, annotated)
