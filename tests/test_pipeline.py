@@ -80,10 +80,10 @@ def test_the_whole_job_and_again(tmp_path):
 
     manifests = [json.loads(p.read_text()) for p in sorted((run / "captions" / "_manifests").glob("*.json"))]
     captions = sum(m["rows"] for m in manifests)
-    assert captions > 0
+    assert captions > 30
     assert sum(m["extra"]["asked"] for m in manifests) == 48
     painted = [json.loads(p.read_text()) for p in (run / "images" / "_manifests").glob("*.json")]
-    assert sum(m["rows"] for m in painted) == captions
+    assert sum(m["rows"] for m in painted) == 30  # the others teach by their text
 
     metrics = json.loads((run / "evaluation" / "metrics.json").read_text())
     assert metrics["dataset"] == "picturebook"
