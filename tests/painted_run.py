@@ -21,8 +21,10 @@ def begun(uri: str, recipe: Recipe) -> Store:
     store.claim(recipe)
     plan = CaptionPlan.of(recipe)
     for shard in plan.shards():
-        rows = [_caption(recipe, plan, row) for row in plan.rows(shard) if row % 4 != 2]
-        store.shards("captions").write(shard, pa.Table.from_pylist(rows, schema=CAPTIONS))
+        asked = plan.rows(shard)
+        rows = [_caption(recipe, plan, row) for row in asked if row % 4 != 2]
+        extra = {"asked": len(asked), "kept": len(rows), "rejected": len(asked) - len(rows)}
+        store.shards("captions").write(shard, pa.Table.from_pylist(rows, schema=CAPTIONS), extra)
     return store
 
 

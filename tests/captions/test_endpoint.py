@@ -63,7 +63,9 @@ def test_an_answer_depends_on_its_seed_and_not_on_what_is_asked_beside_it(url):
 
 def test_busy_and_ailing_servers_are_asked_again_and_no_more_than_so_many_requests_are_open(url):
     with Between(url, failures={0: 429, 3: 503, 4: 500, 9: 502}) as between:
-        found = answers(endpoint(between.url, concurrency=3), [request(index) for index in range(20)])
+        found = answers(
+            endpoint(between.url, concurrency=3, retries=4), [request(index) for index in range(20)]
+        )
         assert between.requests == 24
         assert between.most_open == 3
     assert found == answers(endpoint(url), [request(index) for index in range(20)])
