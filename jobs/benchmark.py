@@ -2,7 +2,7 @@
 
     uv run jobs/benchmark.py captions                  the stage beside vLLM's own offline API
     uv run jobs/benchmark.py images                    the stage beside a loop of plain diffusers
-    uv run jobs/benchmark.py scale                     1 to 64 workers with a stand-in engine; memory of the driver
+    uv run jobs/benchmark.py scale                     1 to 64 workers with a stand-in engine
     uv run jobs/benchmark.py images --recipe mine.yaml --rows 4096 --rounds 5 --json images.json
 
 Nothing else should run on the machine meanwhile. --json writes machine, versions and figures into a file.
@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from jobs.benchmarks import images
+from jobs.benchmarks import captions, images, scale
 from jobs.benchmarks.report import Report
 from jobs.console import say
 from jobs.exit_code import exit_code
@@ -21,7 +21,7 @@ from jobs.preflight import check_paths
 from t2ipal.recipe import Recipe, load_recipe
 
 ROUNDS = 3
-BESIDE_BARE = {module.COMMAND: module for module in (images,)}
+BESIDE_BARE = {module.COMMAND: module for module in (captions, images)}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -44,6 +44,10 @@ def _beside_bare(arguments: argparse.Namespace) -> Report:
     return found
 
 
+def _scale(arguments: argparse.Namespace) -> Report:
+    return scale.benchmark(load_recipe(DEFAULT_RECIPE))
+
+
 def _recipe(arguments: argparse.Namespace) -> Recipe:
     recipe = load_recipe(arguments.recipe)
     check_paths(recipe)
@@ -61,6 +65,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         )
         command.add_argument("--rounds", type=_count, default=ROUNDS, help="default: %(default)s")
         command.set_defaults(measure=_beside_bare)
+    workers = _command(commands, scale.COMMAND, "the stage on 1 to 64 workers with a stand-in engine")
+    workers.set_defaults(measure=_scale)
     return parser.parse_args(argv)
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from jobs.benchmarks.machine import cores
 from t2ipal.errors import UserError
 
 LAST_LINES = 20  # of what a process that failed has printed
@@ -17,20 +16,21 @@ LAST_LINES = 20  # of what a process that failed has printed
 Measure = Callable[..., dict[str, Any]]
 
 
-def measured(module: str, measure: str, **arguments: Any) -> dict[str, Any]:
+def measured(
+    module: str, measure: str, arguments: Mapping[str, Any], environment: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Return what a measure of a module (see `serve`) returns for these arguments, in a new process.
 
-    The arguments and the result are JSON. Raises UserError, with the last lines of the process, if it fails.
+    The arguments and the result are JSON. Variables of `environment` are set unless the user has set them.
+    Raises UserError, with the last lines of the process, if it fails.
     """
-    # Both sides compute with as many threads; Ray would give its workers as many as their CPUs.
-    environment = {"OMP_NUM_THREADS": str(cores()), "VLLM_LOGGING_LEVEL": "ERROR", **os.environ}
     with tempfile.TemporaryDirectory() as folder:
         call, result, output = (Path(folder) / name for name in ("call.json", "result.json", "output"))
         call.write_text(json.dumps({"measure": measure, "arguments": arguments}))
         with output.open("wb") as file:
             ended = subprocess.run(
                 [sys.executable, "-m", module, str(call), str(result)],
-                env=environment,
+                env={**(environment or {}), **os.environ},
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 check=False,

@@ -38,8 +38,11 @@ def pending(recipe: Recipe, store: Store) -> list[str]:
     return sorted([*missing, *gone, *waiting])
 
 
-def run(recipe: Recipe, store: Store) -> StageReport:
-    """Paint the missing shards. Needs an initialised Ray and finished captions."""
+def run(recipe: Recipe, store: Store, worker: type["ShardPainter"] | None = None) -> StageReport:
+    """Paint the missing shards. Needs an initialised Ray and finished captions.
+
+    `worker` is the class of the pool's actors; None: ShardPainter.
+    """
     start = time.monotonic()
     missing_captions = _missing_captions(recipe, store)
     if missing_captions:
@@ -51,7 +54,11 @@ def run(recipe: Recipe, store: Store) -> StageReport:
     planned = _plan(recipe, store)
     shards.delete(_surplus(planned, store))
     missing = unfinished(planned, shards.done())
-    flagged = sum(report["flagged"] for report in _paint(recipe, store, missing)) if missing else 0
+    flagged = (
+        sum(report["flagged"] for report in _paint(recipe, store, missing, worker or ShardPainter))
+        if missing
+        else 0
+    )
     manifests = shards.done()
     return StageReport(
         stage=STAGE,
@@ -80,7 +87,9 @@ def _surplus(planned: list[ImageShard], store: Store) -> list[str]:
     return surplus(planned, store.shards(STAGE).written(), store.shards(CAPTIONS).done())
 
 
-def _paint(recipe: Recipe, store: Store, missing: list[ImageShard]) -> Iterator[dict[str, Any]]:
+def _paint(
+    recipe: Recipe, store: Store, missing: list[ImageShard], worker: type["ShardPainter"]
+) -> Iterator[dict[str, Any]]:
     """Paint shards on the pool; yield a small report of each as it is committed."""
     import ray.data
 
@@ -95,7 +104,7 @@ def _paint(recipe: Recipe, store: Store, missing: list[ImageShard]) -> Iterator[
     with quiet_ray_data(), startup_explained(STAGE, "images.model and its settings"):
         rows = ray.data.from_items([asdict(shard) for shard in missing], override_num_blocks=len(missing))
         painted = rows.map(
-            cast(Any, ShardPainter),  # Ray makes actors of a class; its types know functions only
+            cast(Any, worker),  # Ray makes actors of a class; its types know functions only
             fn_constructor_args=(recipe.images, model, recipe.seed, store),
             compute=actor_pool(workers, len(missing)),
             num_cpus=workers.cpus,
