@@ -29,7 +29,6 @@ COMMAND = "captions"
 ROWS = 12288
 MODULE = "jobs.benchmarks.captions"
 WARM_SHARDS = 1
-SEQUENCES = 256  # at once, unless the recipe says otherwise
 QUIET = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 
 
@@ -69,6 +68,8 @@ def one_engine(recipe: Recipe, rows: int) -> Recipe:
 
 def stage(recipe: dict[str, Any]) -> dict[str, Any]:
     """Measure the stage from the commit of its first shard to when the engine is no longer full."""
+    from t2ipal.stages.engine import engine_arguments
+
     given = Recipe.model_validate(recipe)
     asked = given.captions
     assert asked is not None
@@ -81,7 +82,7 @@ def stage(recipe: dict[str, Any]) -> dict[str, Any]:
         if captions.pending(given, store):
             captions.run(given, store)  # says what is wrong
         times = list(commits(store.shards(captions.STAGE)).values())
-    under_way = int(asked.engine.get("max_num_seqs", SEQUENCES))
+    under_way = int(engine_arguments(asked)["max_num_seqs"])
     return {"seconds_per_row": seconds_per_row(times, asked.shard_rows * asked.candidates, under_way)}
 
 
@@ -89,12 +90,14 @@ def bare(recipe: dict[str, Any]) -> dict[str, Any]:
     """Measure one call of LLM.chat with all requests but those of the first shard, which warm it up."""
     from vllm import LLM, SamplingParams
 
+    from t2ipal.stages.engine import engine_arguments
+
     given = Recipe.model_validate(recipe)
     asked = given.captions
     assert asked is not None
     if not asked.workers.gpus:
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
-    engine = LLM(model=resolve(asked.model), disable_log_stats=True, **asked.engine)
+    engine = LLM(model=resolve(asked.model), **engine_arguments(asked))
     requests = list(_requests(given))
     messages = [each for each, _ in requests]
     sampling = [SamplingParams(**each) for _, each in requests]
