@@ -39,8 +39,10 @@ class RaySession:
     starts one of its own on the loopback address, whose logs are kept only when the job fails.
     """
 
-    def __init__(self, recipe: Recipe, offline: bool) -> None:
+    def __init__(self, recipe: Recipe, offline: bool, num_gpus: int | None = None) -> None:
+        """`num_gpus` is how many GPUs a cluster of its own believes to have; None: the real ones."""
         self._recipe = recipe
+        self._num_gpus = num_gpus
         self.joins = joins_cluster()
         self._folder: str | None = None
         self._started = False
@@ -73,6 +75,7 @@ class RaySession:
                 self._initialise(
                     address="local",
                     num_cpus=self._recipe.ray.num_cpus,
+                    num_gpus=self._num_gpus,
                     object_store_memory=memory * 2**20 if memory else None,
                     include_dashboard=False,
                     _node_ip_address="127.0.0.1",

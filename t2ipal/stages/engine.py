@@ -64,12 +64,16 @@ def engine_config(captions: CaptionsRecipe, model: str, shards: int) -> vLLMEngi
         bundle["GPU"] = workers.gpus / parts
     small = {"num_cpus": SMALL_STEP_CPUS, "concurrency": (1, 1)}
     largest = min(workers.max, shards)
+    engine = engine_arguments(captions)
     return vLLMEngineProcessorConfig(
         model_source=model,
-        engine_kwargs={"disable_log_stats": True, **captions.engine},
+        engine_kwargs=engine,
         placement_group_config={"bundle_per_worker": bundle},
         concurrency=(min(workers.min, largest), largest),
         batch_size=captions.batch,
+        # A batch is done with its last answer. Those under way together are twice what the engine takes, so
+        # that it is full while some of them wait for their last ones.
+        max_concurrent_batches=max(2, -(-2 * engine["max_num_seqs"] // captions.batch)),
         should_continue_on_error=True,
         log_engine_metrics=False,
         chat_template_stage=small,
@@ -79,6 +83,17 @@ def engine_config(captions: CaptionsRecipe, model: str, shards: int) -> vLLMEngi
         detokenize_stage=False,
         runtime_env={"env_vars": _environment(on_cpu=not workers.gpus)},
     )
+
+
+def engine_arguments(captions: CaptionsRecipe) -> dict[str, Any]:
+    """Return the arguments of vLLM's engine: the recipe's, and ours where it says nothing."""
+    # Sequences at once as in vLLM's offline API. An engine of ray.data.llm would take half as many.
+    defaults: dict[str, Any] = {"disable_log_stats": True, "max_num_seqs": 256}
+    if not captions.workers.gpus:
+        # Of a request with a seed a prompt must not be cut in two there: the engine would end with "CPU
+        # Generator does not use offset" (vLLM 0.29).
+        return {**defaults, "enable_chunked_prefill": False, **captions.engine}
+    return {**defaults, "max_num_batched_tokens": 8192, **captions.engine}
 
 
 def _environment(on_cpu: bool) -> dict[str, str]:

@@ -43,9 +43,11 @@ def pending(recipe: Recipe, store: Store) -> list[str]:
     return sorted([*missing, *_surplus(planned, store)])
 
 
-def run(recipe: Recipe, store: Store) -> StageReport:
+def run(recipe: Recipe, store: Store, worker: type["ShardPainter"] | None = None) -> StageReport:
     """Paint the missing shards, and sheets of some of the images. Needs finished captions, and an
     initialised Ray where shards are missing.
+
+    `worker` is the class of the pool's actors; None: ShardPainter.
     """
     start = time.monotonic()
     missing_captions = _missing_captions(recipe, store)
@@ -60,7 +62,7 @@ def run(recipe: Recipe, store: Store) -> StageReport:
     missing = unfinished(planned, shards.done())
     told: Counter[str] = Counter()
     if missing:
-        for report in _paint(recipe, store, missing):
+        for report in _paint(recipe, store, missing, worker or ShardPainter):
             told.update({name: report[name] for name in ("rows", *_COUNTS)})
     manifests, written = shards.done(), store.shards(CAPTIONS).done().values()
     painted = sum(shard.stop - shard.start for shard in planned) // recipe.images.per_caption
@@ -97,7 +99,9 @@ def _surplus(planned: list[ImageShard], store: Store) -> list[str]:
     return surplus(planned, store.shards(STAGE).written(), store.shards(CAPTIONS).done())
 
 
-def _paint(recipe: Recipe, store: Store, missing: list[ImageShard]) -> Iterator[dict[str, Any]]:
+def _paint(
+    recipe: Recipe, store: Store, missing: list[ImageShard], worker: type["ShardPainter"]
+) -> Iterator[dict[str, Any]]:
     """Paint shards on the pool; yield a small report of each as it is committed."""
     import ray.data
 
@@ -111,7 +115,7 @@ def _paint(recipe: Recipe, store: Store, missing: list[ImageShard]) -> Iterator[
     with quiet_ray_data(), startup_explained(STAGE, "images.model and its settings"):
         rows = ray.data.from_items([asdict(shard) for shard in missing], override_num_blocks=len(missing))
         painted = rows.map(
-            cast(Any, ShardPainter),  # Ray makes actors of a class; its types know functions only
+            cast(Any, worker),  # Ray makes actors of a class; its types know functions only
             fn_constructor_args=(recipe.images, recipe.seed, store),
             compute=actor_pool(workers, len(missing)),
             num_cpus=workers.cpus,

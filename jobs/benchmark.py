@@ -1,0 +1,88 @@
+"""How fast the stages are: beside the bare engines, and on many workers.
+
+    uv run jobs/benchmark.py captions                  the stage beside vLLM's own offline API
+    uv run jobs/benchmark.py images                    the stage beside a loop of plain diffusers
+    uv run jobs/benchmark.py scale                     1 to 64 workers with a stand-in engine
+    uv run jobs/benchmark.py images --recipe mine.yaml --rows 4096 --rounds 5 --json images.json
+
+Nothing else should run on the machine meanwhile. --json writes machine, versions and figures into a file.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from jobs.benchmarks import captions, images, scale
+from jobs.benchmarks.report import Report
+from jobs.console import say
+from jobs.exit_code import exit_code
+from jobs.pipeline import DEFAULT_RECIPE
+from jobs.preflight import check_paths
+from t2ipal.recipe import Recipe, load_recipe
+
+ROUNDS = 3
+BESIDE_BARE = {module.COMMAND: module for module in (captions, images)}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the benchmark; return its exit code."""
+    arguments = _parse(argv)
+    return exit_code(lambda: _job(arguments))
+
+
+def _job(arguments: argparse.Namespace) -> None:
+    report: Report = arguments.measure(arguments)
+    say(report.text())
+    if arguments.json:
+        report.write(Path(arguments.json))
+
+
+def _beside_bare(arguments: argparse.Namespace) -> Report:
+    found: Report = BESIDE_BARE[arguments.command].benchmark(
+        _recipe(arguments), arguments.rows, arguments.rounds
+    )
+    return found
+
+
+def _scale(arguments: argparse.Namespace) -> Report:
+    return scale.benchmark(load_recipe(DEFAULT_RECIPE))
+
+
+def _recipe(arguments: argparse.Namespace) -> Recipe:
+    recipe = load_recipe(arguments.recipe)
+    check_paths(recipe)
+    return recipe
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="How fast the stages are.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, module in BESIDE_BARE.items():
+        command = _command(commands, name, "the stage beside the bare engine")
+        command.add_argument("--recipe", default=str(DEFAULT_RECIPE), help="default: %(default)s")
+        command.add_argument(
+            "--rows", type=_count, default=module.ROWS, help="of each round; default: %(default)s"
+        )
+        command.add_argument("--rounds", type=_count, default=ROUNDS, help="default: %(default)s")
+        command.set_defaults(measure=_beside_bare)
+    workers = _command(commands, scale.COMMAND, "the stage on 1 to 64 workers with a stand-in engine")
+    workers.set_defaults(measure=_scale)
+    return parser.parse_args(argv)
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, what: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=what, description=what)
+    command.add_argument("--json", metavar="FILE", help="write machine, versions and figures there")
+    return command
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 1 or more")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,27 @@
+"""How fast a stage went, from when its shards were committed."""
+
+from collections.abc import Sequence
+
+from pyarrow import fs
+
+from t2ipal.shards import Shards
+
+
+def commits(shards: Shards) -> dict[str, float]:
+    """Return when each shard of a table was committed, in seconds, in the order of time."""
+    selector = fs.FileSelector(shards.store.path(f"{shards.stage}/_manifests"))
+    files = shards.store.filesystem.get_file_info(selector)
+    times = {file.base_name.removesuffix(".json"): file.mtime_ns / 1e9 for file in files if file.is_file}
+    return dict(sorted(times.items(), key=lambda item: item[1]))
+
+
+def seconds_per_row(times: Sequence[float], rows: int, under_way: int = 0) -> float:
+    """Return the seconds for each row from the first commit on, of shards of `rows` rows.
+
+    `under_way` is the number of rows that an engine works at together: as many are half done when the first
+    shard is committed, so the time ends when no more than that remain to be committed.
+    """
+    last = len(times) - 1 - under_way // rows
+    if last < 1:
+        raise ValueError(f"{len(times)} shards of {rows} rows are too few to tell how fast a stage is")
+    return (times[last] - times[0]) / (last * rows)
