@@ -13,6 +13,9 @@ from t2ipal.errors import UserError
 
 LAST_LINES = 20  # of what a process that failed has printed
 
+# Ray's workers would have a lower priority than a bare engine, and lose more to whatever else runs.
+EQUAL = {"RAY_worker_niceness": "0"}
+
 Measure = Callable[..., dict[str, Any]]
 
 
@@ -30,7 +33,7 @@ def measured(
         with output.open("wb") as file:
             ended = subprocess.run(
                 [sys.executable, "-m", module, str(call), str(result)],
-                env={**(environment or {}), **os.environ},
+                env={**EQUAL, **(environment or {}), **os.environ},
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 check=False,

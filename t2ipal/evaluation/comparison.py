@@ -30,13 +30,13 @@ def compare(
     """Return "methods" and "differences" of metrics.json for methods whose predictions are the shards
     `names`, one for each seed.
     """
-    labels, manifests = _labels(test, classes), predictions.done()
+    labels, manifests = test_labels(test, classes), predictions.done()
     methods = {
         name: summarise([manifests[shard].extra["figures"] for shard in shards])
         for name, shards in names.items()
     }
     pairs = pairs_of(list(names))
-    resampled = {name: _resample(predictions, names[name], labels) for name in dict.fromkeys(sum(pairs, ()))}
+    resampled = {name: resample(predictions, names[name], labels) for name in dict.fromkeys(sum(pairs, ()))}
     return {"methods": methods, "resamples": RESAMPLES, "differences": differences(resampled, pairs)}
 
 
@@ -51,12 +51,14 @@ def pairs_of(names: Sequence[str]) -> list[tuple[str, str]]:
     return [pair for pair in (*CLAIMS, *ablations, *fused) if set(pair) <= set(names)]
 
 
-def _labels(test: Shards, classes: int) -> Labels:
+def test_labels(test: Shards, classes: int) -> Labels:
+    """Return the labels [N, C] of all test images."""
     tables = [test.read(name, ["labels"]) for name in test.done()]
     labels: Labels = np.concatenate([read_labels(table, classes).numpy() for table in tables])
     return labels
 
 
-def _resample(predictions: Shards, shards: Sequence[str], labels: Labels) -> ResampledMap:
+def resample(predictions: Shards, shards: Sequence[str], labels: Labels) -> ResampledMap:
+    """Return the resampled mAP of a method from its predictions, one shard for each seed."""
     columns = [predictions.read(shard, ["scores"])["scores"].combine_chunks() for shard in shards]
     return resampled_map([each.flatten().to_numpy().reshape(labels.shape) for each in columns], labels)
