@@ -14,7 +14,7 @@ and metrics.json. The same command goes on where it was interrupted.
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +93,11 @@ def evaluate(recipe: Recipe, run: Store, out: Store, names: Sequence[str], seeds
     ]
     check_models(recipe, work | {"tune": names})
     plan = compare.entries(recipe, run, out, names, seeds)
-    if any(entry.is_tuned and not entry.is_done() for entry in plan):
+    missing = [entry for entry in plan if not entry.is_done()]
+    if any(entry.is_tuned for entry in missing):
         work[compare.STAGE] = list(names)
-    with _session(recipe, [stage for stage in work if work[stage]]):
+    stages = [stage for stage in work if work[stage]]
+    with _session(recipe, stages) if stages or missing else nullcontext():
         for stage in (captions, images):
             say(stage_line(stage.run(recipe, run)))
         say(stage_line(features.run(recipe, run, features.OF_TUNING)))

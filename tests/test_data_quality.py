@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from jobs import data_quality
+from jobs import data_quality, evaluate
 from jobs.data_tables import tables
 from jobs.pipeline import DEFAULT_RECIPE
 from jobs.variants import parse_variant
@@ -40,7 +40,7 @@ def small():
     return type(load_recipe(DEFAULT_RECIPE)).model_validate(settings)
 
 
-def test_a_whole_study(tmp_path, capsys, hasty):
+def test_a_whole_study(tmp_path, capsys, hasty, monkeypatch):
     recipe, out = small(), tmp_path / "out"
     plain, filtered = ("16x1", "16x1/lowest=0.5")
     # Captions are there, so that no language model starts.
@@ -59,6 +59,13 @@ def test_a_whole_study(tmp_path, capsys, hasty):
     assert set(first["classes"]) == set(NAMES)
     assert figures["drawn"]["images"] == 64
     assert filtered in capsys.readouterr().out
+    monkeypatch.setattr(evaluate, "_session", no_session)
+    assert data_quality.main([*arguments, plain, filtered]) == 0
+    assert json.loads((out / "data_quality.json").read_text()) == figures
+
+
+def no_session(recipe, stages):
+    raise AssertionError(f"Ray is started for {stages}, and nothing is missing")
 
 
 def test_a_world_that_the_judge_does_not_know(tmp_path, capsys):
