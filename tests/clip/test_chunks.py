@@ -15,15 +15,10 @@ def pixels(backbone, count):
 def of_classes(backbone, count):
     names = (NAMES * count)[:count]
     tokens = backbone.class_tokens(names, 4)
-    return (4, backbone.width), lambda given, chunk: backbone.prompts(given, tokens, chunk)
+    return (count, 4, backbone.width), lambda given, chunk: backbone.prompts(given, tokens, chunk)
 
 
-def own_of_classes(backbone, count):
-    shape, encode = of_classes(backbone, count)
-    return (count, *shape), encode
-
-
-INPUTS = pytest.mark.parametrize("inputs", [pixels, of_classes, own_of_classes])
+INPUTS = pytest.mark.parametrize("inputs", [pixels, of_classes])
 
 
 def passed(inputs, backbone, count, chunk):

@@ -53,7 +53,7 @@ def test_tokens_end_with_the_end_token():
 
 def test_a_context_of_word_embeddings_is_the_plain_sentence(backbone):
     context = context_of(backbone, "a picture of a")
-    prompts = backbone.prompts(context, backbone.class_tokens(NAMES, 4), len(NAMES))
+    (prompts,) = backbone.shared_prompts(context[None], backbone.class_tokens(NAMES, 4), len(NAMES))
     expected = encode(backbone, [f"a picture of a {name}" for name in NAMES])
     torch.testing.assert_close(prompts, expected, atol=1e-5, rtol=0)
 
@@ -67,9 +67,15 @@ def test_every_class_may_have_a_context_of_its_own(backbone):
 
 
 def test_gradients_reach_the_context_and_nothing_else(backbone):
-    context = torch.randn(4, backbone.width, requires_grad=True)
-    backbone.prompts(context, backbone.class_tokens(NAMES, 4), len(NAMES)).square()[:, 0].sum().backward()
-    assert (context.grad.abs().sum(dim=1) > 0).all()
+    context, tokens = torch.randn(4, backbone.width, requires_grad=True), backbone.class_tokens(NAMES, 4)
+    own = context.expand(len(NAMES), -1, -1)
+    for features in (
+        backbone.shared_prompts(context[None], tokens, len(NAMES))[0],
+        backbone.prompts(own, tokens, len(NAMES)),
+    ):
+        context.grad = None
+        features.square()[:, 0].sum().backward()
+        assert (context.grad.abs().sum(dim=1) > 0).all()
     assert all(p.grad is None and not p.requires_grad for p in backbone._model.parameters())
 
 
