@@ -4,6 +4,7 @@
     uv run jobs/benchmark.py images                    the stage beside a loop of plain diffusers
     uv run jobs/benchmark.py scale                     1 to 64 workers with a stand-in engine
     uv run jobs/benchmark.py tuning                    a step of each method beside plain PyTorch
+    uv run jobs/benchmark.py tuning-profile            the operators that our steps spend their time in
     uv run jobs/benchmark.py images --recipe mine.yaml --rows 4096 --rounds 5 --json images.json
 
 Nothing else should run on the machine meanwhile. --json writes machine, versions and figures into a file.
@@ -13,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from jobs.benchmarks import captions, images, scale, tuning
+from jobs.benchmarks import captions, images, scale, tuning, tuning_profile
 from jobs.benchmarks.report import Report
 from jobs.console import say
 from jobs.exit_code import exit_code
@@ -53,6 +54,10 @@ def _tuning(arguments: argparse.Namespace) -> Report:
     return tuning.benchmark(arguments.rounds)
 
 
+def _profile(arguments: argparse.Namespace) -> Report:
+    return tuning_profile.benchmark()
+
+
 def _recipe(arguments: argparse.Namespace) -> Recipe:
     recipe = load_recipe(arguments.recipe)
     check_paths(recipe)
@@ -75,6 +80,8 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     steps = _command(commands, tuning.COMMAND, "a step of tuning beside the published one in plain PyTorch")
     _add_rounds(steps)
     steps.set_defaults(measure=_tuning)
+    profile = _command(commands, tuning_profile.COMMAND, "where the time of a step of tuning goes")
+    profile.set_defaults(measure=_profile)
     return parser.parse_args(argv)
 
 

@@ -72,7 +72,6 @@ class OurStep:
         self.phase = self.method.phases()[phase]
         self._optimizer = make_optimizer(self.method, self.phase)
         set_learning_rates(self._optimizer, 0, self.phase)
-        self.method.begin(self.phase, given.data)
         for module in self.method.modules():
             if isinstance(module, Adapter):  # at its first state, zero, it passes no gradient on
                 nn.init.normal_(module.up, std=module.up.shape[1] ** -0.5)

@@ -10,7 +10,7 @@ Shapes: C classes, L tokens of a prompt, T tokens of a sequence.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,9 +26,9 @@ class PackedNames(NamedTuple):
     ends: Tensor  # [C] index in the sequence of each class's end token
     mask: Tensor  # [T, T] float32, 0 where a token (row) sees another one, else -inf
 
-    def to(self, device: torch.device | str) -> Self:
+    def to(self, device: torch.device | str) -> "PackedNames":
         """The same on a device."""
-        return self._make(each.to(device) for each in self)
+        return PackedNames(*(each.to(device) for each in self))
 
 
 def pack(ids: Tensor, last: Tensor, before: int) -> PackedNames:

@@ -94,7 +94,7 @@ def test_the_step_is_that_of_the_loop(name, size):
     given = problem(size, encoded=True)
     ours, looped = OurStep(given, name), OurStep(given, name).method
     looped.load_state_dict(ours.method.state_dict())
-    looped.begin = lambda *_: None  # both have begun
+    looped.begin = lambda *_: None  # which would take prototypes from the images
     phase = replace(ours.phase, schedule=ours.phase.schedule.model_copy(update={"epochs": 1}), templates=0)
     looped.phases = lambda: [phase]
     ours(0)
