@@ -79,10 +79,11 @@ class TextTower:
         return int(projection.shape[1])
 
     def sentences(self, texts: Sequence[str]) -> TextFeatures:
-        """Features of whole sentences, L = the model's context length; longer ones are cut by the
-        tokenizer.
+        """Features of whole sentences, with L that of the longest one; a causal tower computes no more. Those
+        that are longer than the model's context are cut by the tokenizer.
         """
-        ids = self._tokenize(list(texts)).to(self._device)
+        ids = self._tokenize(list(texts))
+        ids = ids[:, : self._needed(ids)].to(self._device)
         whole, tokens = self._encode(self._tower.token_embedding(ids), ids)
         places = torch.arange(ids.shape[1], device=ids.device)
         return TextFeatures(whole, tokens, places <= self._last(ids)[:, None])

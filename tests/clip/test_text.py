@@ -41,7 +41,9 @@ def context_of(backbone, words):
 def test_sentences_are_encoded_as_open_clip_does(backbone):
     features = backbone.sentences(SENTENCES)
     torch.testing.assert_close(features.whole, encode(backbone, SENTENCES), atol=1e-5, rtol=0)
-    assert features.tokens.shape == (2, CONTEXT_LENGTH, EMBED_DIM)
+    length = 9 + 2 if backbone._text._causal else CONTEXT_LENGTH  # what an uncausal tower has seen is not cut
+    assert features.tokens.shape == (2, length, EMBED_DIM)
+    assert features.mask.shape == (2, length)
 
 
 def test_tokens_end_with_the_end_token():
@@ -82,6 +84,13 @@ def test_gradients_reach_the_context_and_nothing_else(backbone):
 def test_a_causal_tower_skips_the_padding():
     tokens = tiny_backbone("resnet").class_tokens(NAMES, 4)
     assert tokens.ids.shape == (3, 1 + 4 + 2 + 1)
+
+
+def test_a_sentence_is_the_same_beside_a_longer_one(backbone):
+    alone, beside = backbone.sentences(SENTENCES[1:]), backbone.sentences(SENTENCES)
+    length = int(alone.mask.sum())
+    torch.testing.assert_close(alone.whole[0], beside.whole[1], atol=1e-6, rtol=0)
+    torch.testing.assert_close(alone.tokens[0, :length], beside.tokens[1, :length], atol=1e-6, rtol=0)
 
 
 def test_a_name_that_does_not_fit_is_reported():

@@ -220,7 +220,7 @@ def test_it_is_built_trained_and_used_on_a_gpu(tower, adapter):
         labels = torch.ones(2, 3, dtype=torch.bool, device="cuda")
         if adapter == "bottleneck":  # the cache looks at labels, which have no values here
             tuned.begin(tuned.phases()[0], OnGPU(seen, labels))
-        said = Captions(*backbone.sentences(["a fish", "a house"]))
+        said = Captions(*(each.to("cuda") for each in captions(2)))
         scores = tuned(batch(seen, said)._replace(labels=labels), "tune").ranked
         tuned.eval()
         for each in (*scores.values(), tuned.scores(seen), tuned.heatmap(seen)):
