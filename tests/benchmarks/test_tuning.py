@@ -5,7 +5,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from jobs.benchmarks import tuning
+from jobs.benchmarks import tuning, tuning_profile
 from jobs.benchmarks.tuning_names import MOST, class_names, sentences
 from jobs.benchmarks.tuning_plain import PlainStep, pair_loss
 from jobs.benchmarks.tuning_size import STEPS, Size
@@ -132,6 +132,17 @@ def test_the_report_has_every_figure(size, monkeypatch):
     assert report.figures["t2i_pal_plain_peak_gib"] >= report.figures["t2i_pal_peak_gib"] > 0
     assert report.figures[f"t2i_pal_peak_gib_at_{CLASSES}_classes_batch_{BATCH}"] > 0
     assert "times faster" in report.table
+
+
+def test_a_profile_names_the_operators_that_take_longest(size, monkeypatch):
+    monkeypatch.setattr(tuning_profile, "measured", lambda *call: tuning_profile.profile(**call[2]))
+    report = tuning_profile.benchmark((("tai_dpt", size),))
+    (found,) = report.figures.values()
+    shares = [each["share"] for each in found["top"]]
+    assert shares == sorted(shares, reverse=True)
+    assert 0.2 < sum(shares) <= 1.001
+    assert any("mm" in each["operator"] for each in found["top"])
+    assert "tai_dpt" in report.table
 
 
 def test_names_are_many_and_short_and_all_different():
