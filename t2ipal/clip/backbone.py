@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from t2ipal.clip.chunks import in_chunks, in_parts
-from t2ipal.clip.packed import PACKED, PackedNames
+from t2ipal.clip.packed import PackedNames
 from t2ipal.clip.preprocess import Preprocess
 from t2ipal.clip.text import ClassTokens, TextFeatures, TextTower, Tokenizer
 from t2ipal.clip.vision import ImageFeatures, image_features
@@ -124,21 +124,22 @@ class Backbone:
 
         return in_chunks(features, chunk, contexts, classes.ids)
 
-    def shared_prompts(self, contexts: Tensor, classes: ClassTokens, chunk: int) -> Tensor:
+    def shared_prompts(self, contexts: Tensor, classes: ClassTokens, tokens: int) -> Tensor:
         """Features [S, C, D] of every class behind each of the contexts [S, n, W] that all share, in one
         pass for all contexts; gradients reach the contexts.
 
-        A causal tower computes nothing twice (`t2ipal.clip.packed`), and holds the inner state of about
-        `chunk` prompts.
+        A causal tower computes nothing twice (`t2ipal.clip.packed`). The inner state of `tokens` tokens at
+        most is held, and of a sequence more.
         """
         if classes.packed is None:
             own = [each.expand(len(classes.ids), -1, -1) for each in contexts]
+            chunk = max(tokens // classes.ids.shape[1], 1)
             return torch.stack([self.prompts(each, classes, chunk) for each in own])
 
         def features(names: PackedNames) -> Tensor:
             return self._text.packed_prompts(contexts, classes, names)
 
-        held = chunk // (len(contexts) * PACKED)
+        held = tokens // (len(contexts) * max(len(names.ids) for names in classes.packed))
         return in_parts(features, [[names] for names in classes.packed], held).transpose(0, 1)
 
 

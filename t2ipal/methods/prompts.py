@@ -13,9 +13,7 @@ from t2ipal.clip import Backbone
 from t2ipal.methods.encoded import EncodedParameters, Features
 
 CONTEXT_STD = 0.02  # of the first context, as CoOp's and all that came of it
-# Prompts whose way through the text tower is held for the gradients, of RN50 in some 2 GB; a name behind a
-# context that all share is a few tokens only.
-OWN, SHARED = 256, 2048
+TOKENS = 5000  # whose way through the text tower is held for the gradients: of RN50 some 2 GB
 
 
 class ClassFeatures(NamedTuple):
@@ -43,8 +41,9 @@ class LearnedPrompts(EncodedParameters[Features]):
     def _features(self, *contexts: Tensor) -> Iterable[Tensor]:
         """Those [C, D] of the classes behind each of the contexts, which are all [n, W] or all [C, n, W]."""
         if contexts[0].dim() == 3:
-            return [self._backbone.prompts(each, self._tokens, OWN) for each in contexts]
-        return self._backbone.shared_prompts(torch.stack(contexts), self._tokens, SHARED)
+            chunk = max(TOKENS // self._tokens.ids.shape[1], 1)
+            return [self._backbone.prompts(each, self._tokens, chunk) for each in contexts]
+        return self._backbone.shared_prompts(torch.stack(contexts), self._tokens, TOKENS)
 
 
 class Prompts(LearnedPrompts[ClassFeatures]):

@@ -32,7 +32,7 @@ def test_classes_go_through_the_text_tower_in_chunks(kind, monkeypatch):
             lambda *given, encode=encode: seen.append(prompts_encoded(given)) or encode(*given),
         )
     for chunk in (3, 2):
-        monkeypatch.setattr(prompts, "OWN", chunk)
+        monkeypatch.setattr(prompts, "TOKENS", 8 * chunk)  # begin, context, two of a name, end
         monkeypatch.setattr(text, "PACKED", chunk)
         learned = KINDS[kind](tiny_backbone("resnet"), torch.Generator().manual_seed(0)).train()
         features = learned()
