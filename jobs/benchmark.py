@@ -3,6 +3,8 @@
     uv run jobs/benchmark.py captions                  the stage beside vLLM's own offline API
     uv run jobs/benchmark.py images                    the stage beside a loop of plain diffusers
     uv run jobs/benchmark.py scale                     1 to 64 workers with a stand-in engine
+    uv run jobs/benchmark.py tuning                    a step of each method beside plain PyTorch
+    uv run jobs/benchmark.py tuning-profile            the operators that our steps spend their time in
     uv run jobs/benchmark.py images --recipe mine.yaml --rows 4096 --rounds 5 --json images.json
 
 Nothing else should run on the machine meanwhile. --json writes machine, versions and figures into a file.
@@ -12,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from jobs.benchmarks import captions, images, scale
+from jobs.benchmarks import captions, images, scale, tuning, tuning_profile
 from jobs.benchmarks.report import Report
 from jobs.console import say
 from jobs.exit_code import exit_code
@@ -48,6 +50,14 @@ def _scale(arguments: argparse.Namespace) -> Report:
     return scale.benchmark(load_recipe(DEFAULT_RECIPE))
 
 
+def _tuning(arguments: argparse.Namespace) -> Report:
+    return tuning.benchmark(arguments.rounds)
+
+
+def _profile(arguments: argparse.Namespace) -> Report:
+    return tuning_profile.benchmark()
+
+
 def _recipe(arguments: argparse.Namespace) -> Recipe:
     recipe = load_recipe(arguments.recipe)
     check_paths(recipe)
@@ -63,10 +73,15 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         command.add_argument(
             "--rows", type=_count, default=module.ROWS, help="of each round; default: %(default)s"
         )
-        command.add_argument("--rounds", type=_count, default=ROUNDS, help="default: %(default)s")
+        _add_rounds(command)
         command.set_defaults(measure=_beside_bare)
     workers = _command(commands, scale.COMMAND, "the stage on 1 to 64 workers with a stand-in engine")
     workers.set_defaults(measure=_scale)
+    steps = _command(commands, tuning.COMMAND, "a step of tuning beside the published one in plain PyTorch")
+    _add_rounds(steps)
+    steps.set_defaults(measure=_tuning)
+    profile = _command(commands, tuning_profile.COMMAND, "where the time of a step of tuning goes")
+    profile.set_defaults(measure=_profile)
     return parser.parse_args(argv)
 
 
@@ -76,6 +91,10 @@ def _command(
     command = commands.add_parser(name, help=what, description=what)
     command.add_argument("--json", metavar="FILE", help="write machine, versions and figures there")
     return command
+
+
+def _add_rounds(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--rounds", type=_count, default=ROUNDS, help="default: %(default)s")
 
 
 def _count(text: str) -> int:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from t2ipal.clip import Backbone, ClassTokens
+from t2ipal.clip import Backbone
 from tests.tiny_clip import tiny_backbone
 
 
@@ -18,10 +18,10 @@ def backbone_on_gpu(tower: str, names: Sequence[str], length: int) -> Iterator[B
     They are computed before: a fake tensor has no values to look at.
     """
     backbone = copy.deepcopy(tiny_backbone(tower))
-    ids, *places = backbone.class_tokens(names, length)
+    tokens = backbone.class_tokens(names, length)
     with FakeTensorMode(allow_non_fake_inputs=True):
         to_gpu(backbone._model)
-        backbone.class_tokens = lambda *_: ClassTokens(ids.to("cuda"), *places)  # type: ignore[method-assign]
+        backbone.class_tokens = lambda *_: tokens.to("cuda")  # type: ignore[method-assign]
         yield backbone
 
 

@@ -14,7 +14,8 @@ from open_clip.transform import merge_preprocess_dict
 from PIL import Image
 from torch import Tensor
 
-from t2ipal.clip.chunks import in_chunks
+from t2ipal.clip.chunks import in_chunks, in_parts
+from t2ipal.clip.packed import PackedNames
 from t2ipal.clip.preprocess import Preprocess
 from t2ipal.clip.text import ClassTokens, TextFeatures, TextTower, Tokenizer
 from t2ipal.clip.vision import ImageFeatures, image_features
@@ -113,15 +114,33 @@ class Backbone:
         """Token ids of class names behind `length` places for a context."""
         return self._text.class_tokens(names, length)
 
-    def prompts(self, context: Tensor, classes: ClassTokens, chunk: int) -> Tensor:
-        """Features [C, D] of every class behind the context [n, W], or each behind its own of [C, n, W],
-        `chunk` classes at once; gradients reach the context.
+    def prompts(self, contexts: Tensor, classes: ClassTokens, chunk: int) -> Tensor:
+        """Features [C, D] of every class behind its own one of the contexts [C, n, W], `chunk` classes at
+        once; gradients reach the contexts.
         """
 
         def features(before: Tensor, ids: Tensor) -> Tensor:
             return self._text.prompts(before, classes._replace(ids=ids))
 
-        return in_chunks(features, chunk, context.expand(len(classes.ids), -1, -1), classes.ids)
+        return in_chunks(features, chunk, contexts, classes.ids)
+
+    def shared_prompts(self, contexts: Tensor, classes: ClassTokens, tokens: int) -> Tensor:
+        """Features [S, C, D] of every class behind each of the contexts [S, n, W] that all share, in one
+        pass for all contexts; gradients reach the contexts.
+
+        A causal tower computes nothing twice (`t2ipal.clip.packed`). The inner state of `tokens` tokens at
+        most is held, and of a sequence more.
+        """
+        if classes.packed is None:
+            own = [each.expand(len(classes.ids), -1, -1) for each in contexts]
+            chunk = max(tokens // classes.ids.shape[1], 1)
+            return torch.stack([self.prompts(each, classes, chunk) for each in own])
+
+        def features(names: PackedNames) -> Tensor:
+            return self._text.packed_prompts(contexts, classes, names)
+
+        held = tokens // (len(contexts) * max(len(names.ids) for names in classes.packed))
+        return in_parts(features, [[names] for names in classes.packed], held).transpose(0, 1)
 
 
 def load_backbone(

@@ -1,16 +1,17 @@
 """The frozen text tower: sentences, and prompts whose context is learned.
 
-Shapes: B sentences or C classes, L tokens, W width of a token embedding, D embedding width.
+Shapes: B sentences or C classes, L tokens, S contexts, W width of a token embedding, D embedding width.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from open_clip.transformer import text_global_pool
 from torch import Tensor, nn
 from torch.nn import functional
 
+from t2ipal.clip.packed import PACKED, PackedNames, pack_all
 from t2ipal.errors import UserError
 
 Tokenizer = Callable[[list[str]], Tensor]
@@ -30,6 +31,12 @@ class ClassTokens(NamedTuple):
     ids: Tensor  # [C, L]; the n places of the context hold the name's first token and are never read
     start: int  # index of the first context place
     length: int  # n
+    packed: Sequence[PackedNames] | None  # for contexts that all share; None where the tower is not causal
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same on a device."""
+        packed = None if self.packed is None else tuple(names.to(device) for names in self.packed)
+        return self._replace(ids=self.ids.to(device), packed=packed)
 
 
 def end_token(tokenizer: Any) -> int:
@@ -72,10 +79,11 @@ class TextTower:
         return int(projection.shape[1])
 
     def sentences(self, texts: Sequence[str]) -> TextFeatures:
-        """Features of whole sentences, L = the model's context length; longer ones are cut by the
-        tokenizer.
+        """Features of whole sentences, with L that of the longest one; a causal tower computes no more. Those
+        that are longer than the model's context are cut by the tokenizer.
         """
-        ids = self._tokenize(list(texts)).to(self._device)
+        ids = self._tokenize(list(texts))
+        ids = ids[:, : self._needed(ids)].to(self._device)
         whole, tokens = self._encode(self._tower.token_embedding(ids), ids)
         places = torch.arange(ids.shape[1], device=ids.device)
         return TextFeatures(whole, tokens, places <= self._last(ids)[:, None])
@@ -94,17 +102,27 @@ class TextTower:
                 )
         places = ids[:, start : start + 1].expand(-1, length)
         ids = torch.cat([ids[:, :start], places, ids[:, start:]], dim=1)[:, : self.context_length]
-        return ClassTokens(ids[:, : self._needed(ids)], start, length)
+        ids = ids[:, : self._needed(ids)]
+        packed = pack_all(ids, self._last(ids), start + length, PACKED) if self._causal else None
+        return ClassTokens(ids, start, length, packed)
 
-    def prompts(self, context: Tensor, classes: ClassTokens) -> Tensor:
-        """Features [C, D] of every class behind the `context` [n, W] that all share, or behind its own of
-        [C, n, W]; gradients reach the context.
+    def prompts(self, contexts: Tensor, classes: ClassTokens) -> Tensor:
+        """Features [C, D] of every class behind its own one of the `contexts` [C, n, W], which gradients
+        reach.
         """
         embedded = self._tower.token_embedding(classes.ids)
-        # A method's parameters start on the CPU, wherever the backbone is.
-        before = context.to(embedded).expand(len(embedded), -1, -1)
-        after = embedded[:, classes.start + classes.length :]
-        return self._encode(torch.cat([embedded[:, : classes.start], before, after], dim=1), classes.ids)[0]
+        return self._encode(_behind(contexts, embedded, classes), classes.ids)[0]
+
+    def packed_prompts(self, contexts: Tensor, classes: ClassTokens, names: PackedNames) -> Tensor:
+        """Features [C, S, D] of the classes of one sequence, behind each of the `contexts` [S, n, W] that
+        all share; gradients reach the contexts. Only a causal tower has them.
+        """
+        tower = self._tower
+        embedded = tower.token_embedding(names.ids).expand(len(contexts), -1, -1)
+        placed = _behind(contexts, embedded, classes) + tower.positional_embedding[names.places]
+        hidden = tower.transformer(placed, attn_mask=names.mask)[:, names.ends]
+        features = _project(tower.ln_final(hidden), tower.text_projection).transpose(0, 1)
+        return functional.normalize(features.float(), dim=-1)
 
     @property
     def _device(self) -> torch.device:
@@ -116,13 +134,16 @@ class TextTower:
         found = ids == self._end
         return torch.where(found.any(dim=1), found.int().argmax(dim=1), ids.shape[1] - 1)
 
+    @property
+    def _causal(self) -> bool:
+        """Whether nothing after the end token is ever read, nor anything by what is before it."""
+        return self._tower.attn_mask is not None and self._pool in ("argmax", "eos")
+
     def _needed(self, ids: Tensor) -> int:
-        """Places to compute. Under a causal mask nothing after the end token is ever read, which saves
-        most of the time of a prompt; without one the padding is part of what the model was trained to see.
+        """Places to compute. In a causal tower those up to the last end token, which saves most of the time
+        of a prompt; in others the padding is part of what the model was trained to see.
         """
-        if self._tower.attn_mask is None or self._pool not in ("argmax", "eos"):
-            return int(ids.shape[1])
-        return int(self._last(ids).max()) + 1
+        return int(self._last(ids).max()) + 1 if self._causal else int(ids.shape[1])
 
     def _encode(self, embedded: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Pooled [B, D] and token [B, L, D] features of token embeddings [B, L, W]."""
@@ -134,6 +155,13 @@ class TextTower:
         tokens = _project(hidden, tower.text_projection)
         whole = text_global_pool(tokens, ids, self._pool, eos_token_id=self._end)
         return functional.normalize(whole.float(), dim=-1), functional.normalize(tokens.float(), dim=-1)
+
+
+def _behind(contexts: Tensor, embedded: Tensor, classes: ClassTokens) -> Tensor:
+    """Token embeddings [N, L, W] with `contexts` [N, n, W] in their places."""
+    # A method's parameters start on the CPU, wherever the backbone is.
+    stop = classes.start + classes.length
+    return torch.cat([embedded[:, : classes.start], contexts.to(embedded), embedded[:, stop:]], dim=1)
 
 
 def _project(hidden: Tensor, projection: nn.Module | Tensor | None) -> Tensor:

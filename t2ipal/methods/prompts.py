@@ -3,7 +3,7 @@
 Shapes: C classes, n context tokens, W width of a token embedding, D embedding width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -13,7 +13,7 @@ from t2ipal.clip import Backbone
 from t2ipal.methods.encoded import EncodedParameters, Features
 
 CONTEXT_STD = 0.02  # of the first context, as CoOp's and all that came of it
-CHUNK = 256  # class names that go through the text tower at once: of RN50's some 2 GB
+TOKENS = 5000  # whose way through the text tower is held for the gradients: of RN50 some 2 GB
 
 
 class ClassFeatures(NamedTuple):
@@ -38,9 +38,12 @@ class LearnedPrompts(EncodedParameters[Features]):
         self._backbone = backbone
         self._tokens = backbone.class_tokens(classes, context)
 
-    def _features(self, context: Tensor) -> Tensor:
-        """Those [C, D] of the classes behind a context."""
-        return self._backbone.prompts(context, self._tokens, CHUNK)
+    def _features(self, *contexts: Tensor) -> Iterable[Tensor]:
+        """Those [C, D] of the classes behind each of the contexts, which are all [n, W] or all [C, n, W]."""
+        if contexts[0].dim() == 3:
+            chunk = max(TOKENS // self._tokens.ids.shape[1], 1)
+            return [self._backbone.prompts(each, self._tokens, chunk) for each in contexts]
+        return self._backbone.shared_prompts(torch.stack(contexts), self._tokens, TOKENS)
 
 
 class Prompts(LearnedPrompts[ClassFeatures]):
@@ -57,10 +60,7 @@ class Prompts(LearnedPrompts[ClassFeatures]):
         self.local_context = nn.Parameter(torch.randn(shape, generator=generator) * CONTEXT_STD)
 
     def _encode(self) -> ClassFeatures:
-        return ClassFeatures(
-            self._features(self.global_context),
-            self._features(self.local_context),
-        )
+        return ClassFeatures(*self._features(self.global_context, self.local_context))
 
 
 class ContrastedPrompts(LearnedPrompts[ContrastedFeatures]):
@@ -82,10 +82,7 @@ class ContrastedPrompts(LearnedPrompts[ContrastedFeatures]):
         self.negative_context = nn.Parameter(torch.randn(shape, generator=generator) * CONTEXT_STD)
 
     def _encode(self) -> ContrastedFeatures:
-        return ContrastedFeatures(
-            self._features(self.positive_context),
-            self._features(self.negative_context),
-        )
+        return ContrastedFeatures(*self._features(self.positive_context, self.negative_context))
 
 
 class Sentences(nn.Module):

@@ -19,7 +19,7 @@ With `adapter: cache`, Tip-Adapter's cache (arXiv 2111.03930), which the paper c
 place: features stay as they are, and s^g_c gets scale alpha times the cache's score.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ from t2ipal.methods.adapter import Adapter
 from t2ipal.methods.base import Batch, Images, Method, Phase, Rate, RowKind, Terms, TrainingSet
 from t2ipal.methods.cache_adapter import CacheAdapter
 from t2ipal.methods.caption_branch import caption_scores
-from t2ipal.methods.heatmap import aggregate, attention, pool, similarities
+from t2ipal.methods.heatmap import attention, local_similarities, pooled_sum, similarities
 from t2ipal.methods.prompts import ClassFeatures, Prompts, Sentences
 from t2ipal.seeds import derive_seed
 
@@ -103,8 +103,8 @@ class T2IPal(Method):
         for images, labels in data.in_order(BATCH, self.prototypes.device):
             holds = labels.to(total.dtype)
             patches = self._adapt(images).patches
-            pooled = pool(self._attend(similarities(patches, local)), patches)
-            total += torch.einsum("bc,bcd->cd", holds, pooled)
+            weights = attention(similarities(patches, local), self._sharpness)
+            total += pooled_sum(weights * holds[:, :, None], patches)
             count += holds.sum(dim=0)
         mean = functional.normalize(total, dim=-1)
         self.prototypes.copy_(torch.where(count[:, None] > 0, mean, self.prototypes))
@@ -114,7 +114,7 @@ class T2IPal(Method):
         classes, own = self.prompts(), self._own
         scores: dict[str, Tensor] = {}
         if own.image_branch and batch.images is not None:
-            parts, _ = self._image_parts(self._adapt(batch.images), classes)
+            parts = self._image_parts(self._adapt(batch.images), classes, {})
             scores = {f"image_{name}": part for name, part in parts.items()}
         if own.caption_branch and batch.captions is not None:
             scores |= caption_scores(batch.captions, classes, own.scale, self._sharpness)
@@ -123,12 +123,14 @@ class T2IPal(Method):
     @torch.no_grad()
     def parts(self, images: Images) -> dict[str, Tensor]:
         """Scores "global", "local" and, with prototypes, "prototype"."""
-        return self.parts_and_pooled(images)[0]
+        return self.parts_with(images, {})
 
     @torch.no_grad()
-    def parts_and_pooled(self, images: Images) -> tuple[dict[str, Tensor], Tensor]:
-        """The parts, and z_c [B, C, D], L2-normalised, for further scores of the same kind."""
-        return self._image_parts(self._adapt(images), self.prompts())
+    def parts_with(self, images: Images, prototypes: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The parts, and by its name scale cos(z_c, p_c) of every further table of L2-normalised prototypes
+        [C, D].
+        """
+        return self._image_parts(self._adapt(images), self.prompts(), prototypes)
 
     def fuse(self, parts: dict[str, Tensor]) -> Tensor:
         """mix s^g + (1 - mix) times the mean of the local parts."""
@@ -152,16 +154,14 @@ class T2IPal(Method):
             return images
         return Images(self.adapter(images.whole), self.adapter(images.patches))
 
-    def _attend(self, similarity: Tensor) -> Tensor:
-        return attention(similarity, self._sharpness)
-
-    def _image_parts(self, adapted: Images, classes: ClassFeatures) -> tuple[dict[str, Tensor], Tensor]:
-        similarity = similarities(adapted.patches, classes.local)
-        weights = self._attend(similarity)
-        parts = {"global": adapted.whole @ classes.whole.T, "local": aggregate(weights, similarity)}
+    def _image_parts(
+        self, adapted: Images, classes: ClassFeatures, prototypes: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        whole = adapted.whole @ classes.whole.T
         if self.cache is not None:
-            parts["global"] = parts["global"] + self._own.alpha * self.cache(adapted.whole)
-        pooled = functional.normalize(pool(weights, adapted.patches), dim=-1)
+            whole = whole + self._own.alpha * self.cache(adapted.whole)
         if self.prototypes is not None:
-            parts["prototype"] = (pooled * functional.normalize(self.prototypes, dim=-1)).sum(dim=-1)
-        return {name: self._own.scale * part for name, part in parts.items()}, pooled
+            prototypes = {"prototype": functional.normalize(self.prototypes, dim=-1), **prototypes}
+        local = local_similarities(adapted.patches, classes.local, self._sharpness, list(prototypes.values()))
+        parts = {"global": whole, **dict(zip(("local", *prototypes), local, strict=True))}
+        return {name: self._own.scale * part for name, part in parts.items()}

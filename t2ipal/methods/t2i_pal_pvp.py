@@ -50,7 +50,6 @@ class T2IPalPVP(Method):
     ) -> None:
         super().__init__()
         self._settings = settings.t2i_pal_pvp
-        self._scale = settings.t2i_pal.scale
         self.t2i_pal = T2IPal(backbone, classes, settings, seed)
         self.judge: PVP | T2IPal
         if self._settings.judge == "pvp":
@@ -90,10 +89,8 @@ class T2IPalPVP(Method):
     @torch.no_grad()
     def parts(self, images: Images) -> dict[str, Tensor]:
         """T2I-PAL's parts, and "visual"."""
-        parts, pooled = self.t2i_pal.parts_and_pooled(images)
-        if isinstance(self.judge, PVP) and (visual := self.judge.visual_classes()) is not None:
-            parts["visual"] = self._scale * (pooled * visual.local).sum(dim=-1)
-        return parts
+        visual = self.judge.visual_classes() if isinstance(self.judge, PVP) else None
+        return self.t2i_pal.parts_with(images, {} if visual is None else {"visual": visual.local})
 
     def fuse(self, parts: dict[str, Tensor]) -> Tensor:
         """(1 - share) s^t + share s^v."""

@@ -41,7 +41,9 @@ def context_of(backbone, words):
 def test_sentences_are_encoded_as_open_clip_does(backbone):
     features = backbone.sentences(SENTENCES)
     torch.testing.assert_close(features.whole, encode(backbone, SENTENCES), atol=1e-5, rtol=0)
-    assert features.tokens.shape == (2, CONTEXT_LENGTH, EMBED_DIM)
+    length = 9 + 2 if backbone._text._causal else CONTEXT_LENGTH  # what an uncausal tower has seen is not cut
+    assert features.tokens.shape == (2, length, EMBED_DIM)
+    assert features.mask.shape == (2, length)
 
 
 def test_tokens_end_with_the_end_token():
@@ -53,7 +55,7 @@ def test_tokens_end_with_the_end_token():
 
 def test_a_context_of_word_embeddings_is_the_plain_sentence(backbone):
     context = context_of(backbone, "a picture of a")
-    prompts = backbone.prompts(context, backbone.class_tokens(NAMES, 4), len(NAMES))
+    (prompts,) = backbone.shared_prompts(context[None], backbone.class_tokens(NAMES, 4), len(NAMES))
     expected = encode(backbone, [f"a picture of a {name}" for name in NAMES])
     torch.testing.assert_close(prompts, expected, atol=1e-5, rtol=0)
 
@@ -67,15 +69,28 @@ def test_every_class_may_have_a_context_of_its_own(backbone):
 
 
 def test_gradients_reach_the_context_and_nothing_else(backbone):
-    context = torch.randn(4, backbone.width, requires_grad=True)
-    backbone.prompts(context, backbone.class_tokens(NAMES, 4), len(NAMES)).square()[:, 0].sum().backward()
-    assert (context.grad.abs().sum(dim=1) > 0).all()
+    context, tokens = torch.randn(4, backbone.width, requires_grad=True), backbone.class_tokens(NAMES, 4)
+    own = context.expand(len(NAMES), -1, -1)
+    for features in (
+        backbone.shared_prompts(context[None], tokens, len(NAMES))[0],
+        backbone.prompts(own, tokens, len(NAMES)),
+    ):
+        context.grad = None
+        features.square()[:, 0].sum().backward()
+        assert (context.grad.abs().sum(dim=1) > 0).all()
     assert all(p.grad is None and not p.requires_grad for p in backbone._model.parameters())
 
 
 def test_a_causal_tower_skips_the_padding():
     tokens = tiny_backbone("resnet").class_tokens(NAMES, 4)
     assert tokens.ids.shape == (3, 1 + 4 + 2 + 1)
+
+
+def test_a_sentence_is_the_same_beside_a_longer_one(backbone):
+    alone, beside = backbone.sentences(SENTENCES[1:]), backbone.sentences(SENTENCES)
+    length = int(alone.mask.sum())
+    torch.testing.assert_close(alone.whole[0], beside.whole[1], atol=1e-6, rtol=0)
+    torch.testing.assert_close(alone.tokens[0, :length], beside.tokens[1, :length], atol=1e-6, rtol=0)
 
 
 def test_a_name_that_does_not_fit_is_reported():

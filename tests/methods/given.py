@@ -52,7 +52,7 @@ def text_features(method, names=NAMES):
     tokens = backbone.class_tokens(names, len(prompts.global_context))
     with torch.no_grad():
         return tuple(
-            array(backbone.prompts(context, tokens, len(names)))
+            array(backbone.prompts(context.expand(len(names), -1, -1), tokens, len(names)))
             for context in (prompts.global_context, prompts.local_context)
         )
 

@@ -186,16 +186,16 @@ def test_the_heatmap_is_that_of_adapted_patches_before_the_softmax():
 
 def test_prompts_are_encoded_once_in_use_and_anew_in_training(monkeypatch):
     tuned, calls = method(), []
-    encode = type(tiny_backbone("resnet")).prompts
+    encode = type(tiny_backbone("resnet")).shared_prompts  # of both contexts at once
     monkeypatch.setattr(
-        type(tiny_backbone("resnet")), "prompts", lambda *given: calls.append(1) or encode(*given)
+        type(tiny_backbone("resnet")), "shared_prompts", lambda *given: calls.append(1) or encode(*given)
     )
     tuned.eval()
     tuned.scores(images()), tuned.scores(images()), tuned.heatmap(images())
-    assert len(calls) == 2
+    assert len(calls) == 1
     tuned.train()
     tuned(batch(images()), "tune"), tuned(batch(images()), "tune")
-    assert len(calls) == 6
+    assert len(calls) == 3
     with torch.no_grad():
         tuned.prompts.global_context.add_(1.0)
     before = tuned(batch(images()), "tune").ranked["image_global"]
@@ -220,7 +220,7 @@ def test_it_is_built_trained_and_used_on_a_gpu(tower, adapter):
         labels = torch.ones(2, 3, dtype=torch.bool, device="cuda")
         if adapter == "bottleneck":  # the cache looks at labels, which have no values here
             tuned.begin(tuned.phases()[0], OnGPU(seen, labels))
-        said = Captions(*backbone.sentences(["a fish", "a house"]))
+        said = Captions(*(each.to("cuda") for each in captions(2)))
         scores = tuned(batch(seen, said)._replace(labels=labels), "tune").ranked
         tuned.eval()
         for each in (*scores.values(), tuned.scores(seen), tuned.heatmap(seen)):

@@ -322,7 +322,7 @@ def test_it_is_built_trained_and_used_on_a_gpu(judge):
         to_gpu(tuned)
         seen = Images(*backbone.pixels(torch.zeros(2, 3, 64, 64))[:2])
         labels = torch.ones(2, 3, dtype=torch.bool, device="cuda")
-        said = Captions(*backbone.sentences(["a fish", "a house"]))
+        said = Captions(*(each.to("cuda") for each in captions(2)))
         last = tuned.phases()[-1]
         scores = tuned(batch(seen, said)._replace(labels=labels), last.name).ranked
         tuned.eval()

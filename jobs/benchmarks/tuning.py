@@ -1,0 +1,181 @@
+"""One step of tuning beside the published step in plain PyTorch: the same weights, batch and cores, by turns.
+
+Both must rank the same scores and leave the same gradients; weights are drawn, images' features too.
+"""
+
+import math
+import resource
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from jobs.benchmarks.machine import cores
+from jobs.benchmarks.process import measured, serve
+from jobs.benchmarks.report import Report, table
+from jobs.benchmarks.rounds import by_turns
+from jobs.benchmarks.tuning_size import Size
+from jobs.console import say
+from t2ipal.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from jobs.benchmarks.tuning_plain import PlainStep
+    from jobs.benchmarks.tuning_step import OurStep, Problem
+
+COMMAND = "tuning"
+MODULE = "jobs.benchmarks.tuning"
+
+# Of TaI-DPT the published batch and the classes of COCO. Of PVP a quarter of both, of T2I-PAL fewer rows: as
+# much as two cores do in a minute or two, nearly all of which is the plain side's.
+COMPARED = {
+    "tai_dpt": Size(80, 512),
+    "pvp_pretrain": Size(20, 128),
+    "pvp": Size(20, 128),
+    "t2i_pal": Size(80, 64),
+}
+SCALED = "t2i_pal"
+CLASSES = (20, 80, 1000, 6000)
+BATCHES = (64, 512)
+BATCH, CLASSES_OF_BATCHES = 512, 80
+TOLERANCE = 1e-4  # of scores and of gradients, as a share of the largest one
+_GIB = 2**30
+
+
+def benchmark(
+    rounds: int,
+    compared: Mapping[str, Size] = COMPARED,
+    scaled: Sequence[Size] | None = None,
+) -> Report:
+    """Compare each step with the plain one, then take T2I-PAL's with ever more classes and rows."""
+    found = {name: _compared(name, size, rounds) for name, size in compared.items()}
+    sizes = _sizes() if scaled is None else scaled
+    steps = {str(size): _step(SCALED, size) for size in sizes}
+    figures: dict[str, Any] = {}
+    for name, each in found.items():
+        figures[f"{name}_speedup"] = each["ratio_to_plain"]
+        figures |= {f"{name}_{key}": value for key, value in each.items() if key != "ratio_to_plain"}
+    figures |= {
+        f"{SCALED}_{key}_at_{size.classes}_classes_batch_{size.batch}": steps[str(size)][key]
+        for size in sizes
+        for key in ("seconds", "peak_gib")
+    }
+    settings = {
+        **{name: str(size) for name, size in compared.items()},
+        "weights": "random",
+        "dtype": "float32",
+        "threads": cores(),
+        "rounds": rounds,
+        "tolerance": TOLERANCE,
+    }
+    return Report(COMMAND, settings, figures, _table(compared, found, steps))
+
+
+def _sizes() -> list[Size]:
+    sizes = [Size(classes, BATCH) for classes in CLASSES]
+    return sizes + [Size(CLASSES_OF_BATCHES, batch) for batch in BATCHES if batch != BATCH]
+
+
+def _table(
+    compared: Mapping[str, Size], found: Mapping[str, dict[str, Any]], steps: Mapping[str, dict[str, Any]]
+) -> str:
+    speed = [
+        [
+            f"{name} ({compared[name]})",
+            f"{each['plain_s']:.2f}",
+            f"{each['s']:.2f}",
+            f"{each['ratio_to_plain']:.1f}",
+            f"{each['plain_peak_gib']:.2f}",
+            f"{each['peak_gib']:.2f}",
+            f"{each['scores_differ']:.0e}",
+            f"{each['gradients_differ']:.0e}",
+        ]
+        for name, each in found.items()
+    ]
+    head = ["step", "plain s", "ours s", "times faster", "plain GiB", "ours GiB", "scores", "gradients"]
+    scale = [[size, f"{each['seconds']:.2f}", f"{each['peak_gib']:.2f}"] for size, each in steps.items()]
+    return "\n\n".join([table(head, speed), table([f"{SCALED}, ours", "s", "GiB at most"], scale)])
+
+
+def _compared(name: str, size: Size, rounds: int) -> dict[str, Any]:
+    found = measured(MODULE, "compare", {"name": name, "size": asdict(size), "rounds": rounds})
+    for side, key in (("plain", "plain_peak_gib"), ("ours", "peak_gib")):
+        found[key] = _step(name, size, side)["peak_gib"]
+    say(f"{name}, {size}: {found['ratio_to_plain']:.1f} times as fast as plain PyTorch")
+    return found
+
+
+def _step(name: str, size: Size, side: str = "ours") -> dict[str, Any]:
+    found = measured(MODULE, "step", {"name": name, "size": asdict(size), "side": side})
+    say(f"{name}, {size}, {side}: {found['seconds']:.1f} s, {found['peak_gib']:.2f} GiB at most")
+    return found
+
+
+def compare(name: str, size: dict[str, Any], rounds: int) -> dict[str, Any]:
+    """Take both sides' first steps and compare what they come to, then time further ones by turns."""
+    from jobs.benchmarks.tuning_plain import PlainStep
+
+    given, ours = _ours(name, size, encoded=True)
+    plain = PlainStep(given, ours, name)
+    scores = differ(ours(0), plain(0))
+    gradients = differ(ours.gradients(), plain.gradients())
+    for what, difference in (("scores", scores), ("gradients", gradients)):
+        if not difference <= TOLERANCE:
+            raise UserError(
+                f"{what} of {name} differ from the plain step's by {difference:.1e} of the largest one",
+                "find which of both steps is wrong before their times are compared",
+            )
+
+    def side(step: "OurStep | PlainStep") -> float:
+        begun = time.perf_counter()
+        step(0)
+        return (time.perf_counter() - begun) / given.size.batch
+
+    found = by_turns(lambda: side(plain), lambda: side(ours), rounds)
+    figures = found.figures()
+    return {
+        "ratio_to_plain": found.ratio,
+        "ratios_of_rounds": figures["ratios_of_rounds"],
+        "plain_s": given.size.batch / figures["bare_rows_per_s"],
+        "s": given.size.batch / figures["stage_rows_per_s"],
+        "scores_differ": scores,
+        "gradients_differ": gradients,
+        "load_before": found.load,
+    }
+
+
+def differ(ours: Mapping[str, "Tensor"], plain: Mapping[str, "Tensor"]) -> float:
+    """Return the largest difference of any two tensors of the same name, as a share of the largest value of
+    the plain one; NaN where that is zero or a value is none.
+    """
+    if ours.keys() != plain.keys():
+        raise UserError(f"one side has {sorted(ours)}, the other {sorted(plain)}", "compare the same method")
+    shares = [float((ours[name] - each).abs().max() / each.abs().max()) for name, each in plain.items()]
+    return max(shares, key=lambda share: (math.isnan(share), share))
+
+
+def step(name: str, size: dict[str, Any], side: str) -> dict[str, Any]:
+    """Take one step, and see how long it takes and how much memory this process has held at most."""
+    from jobs.benchmarks.tuning_plain import PlainStep
+
+    given, ours = _ours(name, size, encoded=False)
+    taken = PlainStep(given, ours, name) if side == "plain" else ours
+    begun = time.perf_counter()
+    taken(0)
+    seconds = time.perf_counter() - begun
+    return {"seconds": seconds, "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / _GIB}
+
+
+def _ours(name: str, size: dict[str, Any], encoded: bool) -> tuple["Problem", "OurStep"]:
+    import torch
+
+    from jobs.benchmarks.tuning_step import OurStep, problem
+
+    torch.set_num_threads(cores())
+    given = problem(Size(**size), encoded)
+    return given, OurStep(given, name)
+
+
+if __name__ == "__main__":
+    serve({"compare": compare, "step": step})

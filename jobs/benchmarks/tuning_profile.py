@@ -1,0 +1,60 @@
+"""Where the time of our steps of tuning goes, operator by operator."""
+
+from dataclasses import asdict
+from typing import Any
+
+from jobs.benchmarks.machine import cores
+from jobs.benchmarks.process import measured, serve
+from jobs.benchmarks.report import Report, table
+from jobs.benchmarks.tuning_size import Size
+
+COMMAND = "tuning-profile"
+MODULE = "jobs.benchmarks.tuning_profile"
+SIZES = (
+    ("tai_dpt", Size(80, 512)),
+    ("t2i_pal", Size(80, 512)),
+    ("t2i_pal", Size(6000, 64)),
+    ("pvp_pretrain", Size(20, 64)),
+)
+MOST = 8  # operators of a step
+
+
+def benchmark(steps: tuple[tuple[str, Size], ...] = SIZES) -> Report:
+    """Profile each step."""
+    figures = {
+        f"{name}, {size}": measured(MODULE, "profile", {"name": name, "size": asdict(size)})
+        for name, size in steps
+    }
+    settings = {"weights": "random", "dtype": "float32", "threads": cores(), "side": "ours"}
+    return Report(COMMAND, settings, figures, "\n\n".join(map(_table, figures, figures.values())))
+
+
+def _table(step: str, found: dict[str, Any]) -> str:
+    rows = [[each["operator"], f"{100 * each['share']:.1f} %", str(each["calls"])] for each in found["top"]]
+    return table([f"{step}: {found['seconds']:.2f} s", "of it", "calls"], rows)
+
+
+def profile(name: str, size: dict[str, Any]) -> dict[str, Any]:
+    """Take a step to warm up, and another one under PyTorch's profiler."""
+    import torch
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as profiler
+
+    from jobs.benchmarks.tuning_step import OurStep, problem
+
+    torch.set_num_threads(cores())
+    step = OurStep(problem(Size(**size), encoded=False), name)
+    step(0)
+    with profiler(activities=[ProfilerActivity.CPU]) as seen:
+        step(0)
+    events = sorted(seen.key_averages(), key=lambda event: event.self_cpu_time_total, reverse=True)
+    total = sum(event.self_cpu_time_total for event in events)
+    top = [
+        {"operator": event.key, "share": round(event.self_cpu_time_total / total, 4), "calls": event.count}
+        for event in events[:MOST]
+    ]
+    return {"seconds": round(total / 1e6, 3), "top": top}
+
+
+if __name__ == "__main__":
+    serve({"profile": profile})
