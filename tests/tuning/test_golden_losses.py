@@ -30,7 +30,7 @@ def test_losses_are_what_they_are_meant_to_be(name):
 @pytest.mark.parametrize(
     ("name", "changes"),
     [
-        # The margin of the ranking loss, the temperatures of similarities and of the heatmap, a learning rate.
+        # Margin of the ranking loss, temperatures of similarities and of the heatmap, learning rates.
         ("tai_dpt", {"margin": 1.01}),
         ("tai_dpt", {"scale": 4.04}),
         ("tai_dpt", {"k_train": 51.0}),
