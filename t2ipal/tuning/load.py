@@ -15,7 +15,8 @@ from t2ipal.recipe import Recipe
 from t2ipal.store import Store
 from t2ipal.tuning.agreement import left_out
 from t2ipal.tuning.data import CaptionSet, ImageSet, TuningSet
-from t2ipal.tuning.limited import Known, shots
+from t2ipal.tuning.few_images import few_images
+from t2ipal.tuning.limited import Known
 from t2ipal.tuning.source import CAPTIONS, LABELLED, SYNTHETIC, image_keys, is_held_out, source_shards
 from t2ipal.vocabulary import Vocabulary
 
@@ -51,7 +52,7 @@ def load_tuning_set(
         return TuningSet(None, captions)
     keys, rows = _read_kept(recipe, run, table)
     images = ImageSet(*_images(rows, recipe), torch.tensor([place[key] for key in keys]))
-    return TuningSet(_fewer(images, keys, recipe), captions)
+    return TuningSet(few_images(images, keys, recipe), captions)
 
 
 def template_sentences(recipe: Recipe, classes: Sequence[str]) -> list[str]:
@@ -82,16 +83,6 @@ def _read_kept(recipe: Recipe, run: Store, table: str) -> tuple[list[str], pa.Ta
 
 def _images(rows: pa.Table, recipe: Recipe) -> tuple[Images, Tensor]:
     return Images(*read_images(rows)), read_labels(rows, len(Vocabulary.load(recipe.vocabulary)))
-
-
-def _fewer(images: ImageSet, keys: Sequence[str], recipe: Recipe) -> ImageSet:
-    """Only as many of the synthetic images as the recipe asks for: the same ones for every seed of tuning."""
-    count = recipe.tune.images_per_class
-    if count is None or images.caption is None:
-        return images
-    some = torch.from_numpy(shots(images.labels.numpy(), keys, count, recipe.seed))
-    features = Images(*(table[some] for table in images.features))
-    return ImageSet(features, images.labels[some], images.caption[some])
 
 
 def _labelled(features: Images, labels: Tensor, ids: Sequence[str], known: Known | None) -> ImageSet:
