@@ -11,8 +11,8 @@ from t2ipal.tuning.limited import shots
 
 
 def few_images(images: ImageSet, keys: Sequence[str], recipe: Recipe) -> ImageSet:
-    """Return `tune.images_per_class` of the images, chosen as labelled photos are (`known_labels`) by the keys
-    of their captions: the same ones for every seed of tuning. Without such a setting all.
+    """Return `tune.images_per_class` of the images, chosen by the keys of their captions as labelled photos
+    are (`known_labels`): the same ones for every seed of tuning. Without such a setting all.
     """
     count = recipe.tune.images_per_class
     if count is None or images.caption is None:
