@@ -30,8 +30,11 @@ def unsuitable(table: pa.Table, width: int, classes: int) -> str:
         other = next(length for length in found if length != width)
         return f"its features are {other} numbers wide, and those of the backbone are {width}"
     for column in _features(table)[1:]:
-        if any(length % width for length in pc.unique(_lengths(table[column])).to_pylist()):
+        found = pc.unique(_lengths(table[column])).to_pylist()
+        if any(length % width for length in found):
             return f"the numbers in its column {column!r} do not divide into features of the backbone"
+        if column == "patches" and len(found) > 1:
+            return "its images have different numbers of patches"
     labels = pc.list_flatten(table["labels"])
     if len(labels) and not 0 <= pc.min(labels).as_py() <= pc.max(labels).as_py() < classes:
         wrong = pc.max(labels).as_py()

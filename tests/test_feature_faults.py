@@ -64,3 +64,7 @@ def test_features_of_another_width_or_of_more_classes_do_not_suit():
     assert "class number 2, and the vocabulary has 2 classes" in unsuitable(images(), WIDTH, 2)
     torn = images().set_column(3, "patches", pa.array([[1.0] * 7] * 5, pa.list_(pa.float16())))
     assert "'patches'" in unsuitable(torn, WIDTH, CLASSES)
+    uneven = images().set_column(
+        3, "patches", pa.array([[1.0] * 8] * 4 + [[1.0] * 4], pa.list_(pa.float16()))
+    )
+    assert "different numbers of patches" in unsuitable(uneven, WIDTH, CLASSES)
