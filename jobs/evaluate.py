@@ -14,24 +14,18 @@ and metrics.json. The same command goes on where it was interrupted.
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack, nullcontext
-from pathlib import Path
 from typing import Any
 
-from jobs.checks import check_models, check_run_uri, models_are_local
+from jobs.checks import check_run_uri
 from jobs.console import say, stage_line
 from jobs.exit_code import exit_code
+from jobs.inputs import OF_THE_PHOTOS, OF_THE_RUN, features_completed, session, with_photos
 from jobs.pipeline import DEFAULT_RECIPE
 from jobs.preflight import check_paths
-from jobs.ray_session import RaySession
-from jobs.resources import check_resources
-from t2ipal.errors import UserError
 from t2ipal.lease import Lease
 from t2ipal.method_names import ABLATIONS, STANDARDISED, TUNED, UNTUNED, WITHOUT, Limit, parse_name
-from t2ipal.model_identity import check_models_unchanged
 from t2ipal.recipe import Recipe, load_recipe
-from t2ipal.recipe_paths import absolute
-from t2ipal.stages import captions, compare, features, images
+from t2ipal.stages import compare, features
 from t2ipal.store import Store
 
 METRICS = "metrics.json"
@@ -51,9 +45,6 @@ LIMITS = [
 FEW = ["t2i_pal", *(f"{name}{limit}" for name in ("dual_coop", "t2i_pal+dual_coop") for limit in LIMITS)]
 GROUPS = {"default": DEFAULT, "all": ALL, "limited": FEW}
 
-OF_THE_RUN = ("captions", "images", "features", "caption_features")  # what a comparison takes from it
-OF_THE_PHOTOS = ("test_features", "train_features")
-
 
 def main(argv: list[str] | None = None) -> int:
     """Run the comparison; return its exit code."""
@@ -63,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _job(arguments: argparse.Namespace) -> None:
     loaded = load_recipe(arguments.recipe)
-    recipe = _with_photos(loaded, arguments.dataset, arguments.split)
+    recipe = with_photos(loaded, arguments.dataset, arguments.split)
     names = _names(arguments.methods)
     check_paths(recipe)
     check_run_uri(arguments.out)
@@ -85,23 +76,10 @@ def _job(arguments: argparse.Namespace) -> None:
 def evaluate(recipe: Recipe, run: Store, out: Store, names: Sequence[str], seeds: int) -> dict[str, Any]:
     """Complete the images of a claimed run, tune and score every method on them; return the figures."""
     out.claim(recipe, OF_THE_PHOTOS)
-    check_models_unchanged(recipe, run)
-    work = {stage.STAGE: stage.pending(recipe, run) for stage in (captions, images)}
-    work[features.STAGE] = [
-        *features.pending(recipe, run, features.OF_TUNING),
-        *features.pending(recipe, out, compare.tables(names)),
-    ]
-    check_models(recipe, work | {"tune": names})
     plan = compare.entries(recipe, run, out, names, seeds)
     missing = [entry for entry in plan if not entry.is_done()]
-    if any(entry.is_tuned for entry in missing):
-        work[compare.STAGE] = list(names)
-    stages = [stage for stage in work if work[stage]]
-    with _session(recipe, stages) if stages or missing else nullcontext():
-        for stage in (captions, images):
-            say(stage_line(stage.run(recipe, run)))
-        say(stage_line(features.run(recipe, run, features.OF_TUNING)))
-        say(stage_line(features.run(recipe, out, compare.tables(names))))
+    tunes = any(entry.is_tuned for entry in missing)
+    with features_completed(recipe, run, out, compare.tables(names), scores=bool(missing), tunes=tunes):
         for report in compare.complete(plan):
             say(stage_line(report))
     return compare.summary(plan, recipe, out)
@@ -116,18 +94,9 @@ def evaluate_bundle(uri: str, recipe: Recipe, out: Store) -> dict[str, Any]:
     recipe = recipe.model_copy(update={"vocabulary": card.classes, "backbone": card.backbone})
     out.claim(recipe, OF_THE_PHOTOS)
     tables = (features.TEST,)
-    with _session(recipe, [features.STAGE] if features.pending(recipe, out, tables) else []):
+    with session(recipe, [features.STAGE] if features.pending(recipe, out, tables) else []):
         say(stage_line(features.run(recipe, out, tables)))
     return compare.of_recognizer(recognizer, recipe, out)
-
-
-def _session(recipe: Recipe, stages: Sequence[str]) -> ExitStack:
-    """Ray, started and large enough, for as long as the context lasts."""
-    stack = ExitStack()
-    session = stack.enter_context(RaySession(recipe, offline=models_are_local(recipe)))
-    session.start()
-    check_resources(recipe, stages, session.resources(), session.joins)
-    return stack
 
 
 def _show(metrics: dict[str, Any], out: Store) -> None:
@@ -144,18 +113,6 @@ def _names(text: str) -> list[str]:
     for name in names:
         parse_name(name)
     return list(dict.fromkeys(names))
-
-
-def _with_photos(recipe: Recipe, dataset: str | None, split: str | None) -> Recipe:
-    changes: dict[str, Any] = {"split": split} if split else {}
-    if dataset:
-        changes["dataset"] = dataset if dataset == "picturebook" else absolute(dataset, Path.cwd())
-    recipe = recipe.with_evaluate(**changes)
-    if recipe.evaluate.dataset is None:
-        raise UserError(
-            "there are no photos to evaluate on: evaluate.dataset is null", "give a folder with --dataset"
-        )
-    return recipe
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:

@@ -54,6 +54,12 @@ class TuneRecipe(Section):
     method: Literal["tai_dpt", "pvp", "t2i_pal", "t2i_pal_pvp"] = "t2i_pal"
     # Share of the captions whose images are kept from tuning: thresholds and calibration are chosen on them.
     holdout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    # About as many images of each class, all that it has where they are fewer; None: all images of the run.
+    images_per_class: Positive | None = None
+    seed: int | None = None  # of what is drawn in tuning; None: the recipe's own
+    # What becomes of a class that nothing to learn from shows or names: "warn" tunes without it, which ranks
+    # it below all others.
+    classes_without_samples: Literal["warn", "refuse"] = "warn"
     workers: Annotated[int, Field(ge=0)] = 1  # 0 trains in the driver's process
     gpu: bool = False
 

@@ -181,13 +181,16 @@ class Store:
         """
         fingerprints = recipe.fingerprints()
         if self.exists(RUN_FILE):
-            self._check_claim(recipe, fingerprints, fingerprints if stages is None else stages)
+            self.expect(recipe, fingerprints if stages is None else stages)
         else:
             content = {"stages": fingerprints, "recipe": recipe.settings()}
             self.write_json(RUN_FILE, content)
         self.fingerprints.update(fingerprints)
 
-    def _check_claim(self, recipe: "Recipe", fingerprints: dict[str, str], stages: Collection[str]) -> None:
+    def expect(self, recipe: "Recipe", stages: Collection[str]) -> None:
+        """Raise UserError unless the folder, which a recipe has claimed, is bound to this one as far as
+        `stages` go.
+        """
         remedy = "give another folder with --run, or set the recipe back"
         try:
             known = self.read_json(RUN_FILE)
@@ -197,7 +200,9 @@ class Store:
                 f"{self.uri}/{RUN_FILE} is damaged: {error!r}", "give another folder with --run"
             ) from error
         changed = [
-            stage for stage, value in fingerprints.items() if stage in stages and bound.get(stage) != value
+            stage
+            for stage, value in recipe.fingerprints().items()
+            if stage in stages and bound.get(stage) != value
         ]
         if changed:
             keys = ", ".join(recipe.differences(before, changed)) or "the version of t2ipal"

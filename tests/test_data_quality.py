@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from jobs import data_quality, evaluate
+from jobs import data_quality, inputs
 from jobs.data_tables import tables
 from jobs.pipeline import DEFAULT_RECIPE
 from jobs.variants import parse_variant
@@ -59,7 +59,7 @@ def test_a_whole_study(tmp_path, capsys, hasty, monkeypatch):
     assert set(first["classes"]) == set(NAMES)
     assert figures["drawn"]["images"] == 64
     assert filtered in capsys.readouterr().out
-    monkeypatch.setattr(evaluate, "_session", no_session)
+    monkeypatch.setattr(inputs, "session", no_session)
     assert data_quality.main([*arguments, plain, filtered]) == 0
     assert json.loads((out / "data_quality.json").read_text()) == figures
 

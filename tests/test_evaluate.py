@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
-from jobs import evaluate
-from jobs.evaluate import ALL, DEFAULT, _names, _parse, _with_photos
+from jobs import evaluate, inputs
+from jobs.evaluate import ALL, DEFAULT, _names, _parse
 from t2ipal.errors import UserError
 from t2ipal.method_names import ABLATIONS, LIMITED, NAMES, UNTUNED, WITHOUT, parse_name
 from t2ipal.recipe import load_recipe
@@ -94,19 +94,6 @@ def test_a_relative_folder_within_a_submitted_job(tmp_path, capsys, monkeypatch)
     assert "relative" in refused(capsys, "--recipe", recipe_file(tmp_path), "--out", "runs/table")
 
 
-def test_photos_may_be_others_than_the_recipes(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    recipe = tiny_recipe(evaluate={"dataset": "/data/photos", "split": "dev"})
-    assert _with_photos(recipe, None, None) == recipe
-    other = _with_photos(recipe, "mine", "test").evaluate
-    assert (other.dataset, other.split) == (str(tmp_path / "mine"), "test")
-    assert _with_photos(recipe, "picturebook", None).evaluate.dataset == "picturebook"
-    none = tiny_recipe(evaluate={"dataset": None})
-    assert _with_photos(none, "/mine", None).evaluate.dataset == "/mine"
-    with pytest.raises(UserError, match="dataset is null"):
-        _with_photos(none, None, None)
-
-
 def test_a_fresh_run_is_bound_to_the_recipe_and_not_to_the_photos_of_the_comparison(
     tmp_path, capsys, monkeypatch
 ):
@@ -125,8 +112,8 @@ def test_only_what_is_tuned_asks_for_the_resources_of_a_trial(tmp_path, capsys, 
     def stopped(recipe, stages):
         raise UserError(f"stages {stages}", "nothing")
 
-    monkeypatch.setattr(evaluate, "_session", stopped)
-    monkeypatch.setattr(evaluate, "check_models", lambda *given: None)
+    monkeypatch.setattr(inputs, "session", stopped)
+    monkeypatch.setattr(inputs, "check_models", lambda *given: None)
     recipe, out, run = recipe_file(tmp_path), tmp_path / "out", tmp_path / "run"
     told = refused(capsys, "--recipe", recipe, "--out", out, "--run", run, "--methods", methods)
     assert ("'compare'" in told) == asked

@@ -93,7 +93,7 @@ def table(metrics: Mapping[str, Any]) -> str:
     rows = [("method", "mAP", "gap closed", "CF1", "OF1", "ECE")]
     for name, figures in methods.items():
         rows.append((name, _map(figures["mAP"]), _gap_closed(methods, name), *_decisions(figures)))
-    lines = _columns(rows)
+    lines = columns(rows)
     if metrics.get("differences"):
         lines += ["", *_difference_lines(metrics["differences"])]
     return "\n".join(lines)
@@ -124,10 +124,10 @@ def _difference_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
         mark = "*" if low > 0 or high < 0 else ""
         pair = f"{each['ours']} - {each['theirs']}"
         rows.append((pair, f"{each['difference']:+.2f}", f"{low:+.2f} to {high:+.2f}", mark))
-    return [*_columns(rows), "* the interval excludes zero; it covers the choice of test images alone"]
+    return [*columns(rows), "* the interval excludes zero; it covers the choice of test images alone"]
 
 
-def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Rows of text with the first column to the left and the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [

@@ -4,6 +4,8 @@
     <out>/trials/<method>/seed-<n>/      as the stage tune leaves them (t2ipal.tuning.trial)
     <out>/predictions/<method>-seed-<n>  a row per test image; the manifest has the figures
 
+A sweep (t2ipal.stages.sweep) has names of its own in place of `seed-<n>`.
+
 What is there and was made from the same settings and features is passed over. A fused recognizer has no trial
 of its own: it is scored when those of its two parts are done.
 """
@@ -43,11 +45,12 @@ class Entry:
     name: str
     trial: Trial
     label_free: Trial | None = None
+    point: str | None = None  # what tells it from others of its name, where the seed alone does not
 
     @property
     def shard(self) -> str:
         """The name of its predictions."""
-        return f"{self.name}-seed-{self.trial.seed}"
+        return f"{self.name}-{self.point or f'seed-{self.trial.seed}'}"
 
     def source(self) -> str:
         """What identifies the settings and the data of its figures."""
@@ -106,8 +109,23 @@ def complete(plan: Sequence[Entry]) -> Iterator[StageReport]:
     by_trial: dict[str, list[Entry]] = {}
     for entry in single.values():
         by_trial.setdefault(entry.trial.folder, []).append(entry)
+    check_input([group[0].trial for group in by_trial.values()])
     yield from _run(list(by_trial.values()))
     yield from _run([[entry] for entry in fused])
+
+
+def check_input(trials: Sequence[Trial]) -> None:
+    """Raise here, before any worker starts, the UserError of features that one of the trials cannot learn
+    from.
+    """
+    waiting = [trial for trial in trials if _is_tuned(trial) and not trial.is_done()]
+    if waiting:
+        from t2ipal.clip import load_backbone
+        from t2ipal.tuning.check import InputCheck
+
+        check = InputCheck(load_backbone(waiting[0].recipe.backbone))
+        for trial in waiting:
+            check(trial)
 
 
 def _run(groups: Sequence[Sequence[Entry]]) -> Iterator[StageReport]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from t2ipal.errors import UserError
 from t2ipal.evaluation.datasets import Dataset
 from t2ipal.evaluation.shards import Purpose, open_photos, part_numbers, split_photos
+from t2ipal.feature_faults import not_finite
 from t2ipal.model_folder import check_model_folder
 from t2ipal.picturebook.weights import resolve
 from t2ipal.recipe import Recipe
@@ -181,6 +182,12 @@ class FeatureExtractor:
             **{table: partial(self._photos, purpose) for table, purpose in PHOTOS.items()},
         }
         table = compute[work.table](work.shard)
+        if broken := not_finite(table):
+            raise UserError(
+                f"features: the backbone {self._recipe.backbone.model!r} gives NaN or infinite numbers for "
+                f"{len(broken)} of {table.num_rows} rows of {work.table}/{work.shard}, {broken[0]!r} for one",
+                "set backbone.dtype to float32, or look whether its weights are whole",
+            )
         self._store.shards(work.table).write(work.shard, table, {"source": work.source})
         return {"shard": work.shard, "rows": table.num_rows}
 

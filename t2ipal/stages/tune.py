@@ -34,10 +34,10 @@ def run(recipe: Recipe, store: Store) -> StageReport:
                 "run the stage features first",
             )
         check_images(trial)
+        _check(trial)
         if recipe.tune.workers == 0:
             _in_process(trial)
         else:
-            _check(trial)
             _with_ray(trial)
     result = store.read_json(trial.result)
     return StageReport(
@@ -71,8 +71,9 @@ def _check(trial: Trial) -> None:
     each retry.
     """
     from t2ipal.clip import load_backbone
+    from t2ipal.tuning.check import InputCheck, check_checkpoint
 
-    trial.build(load_backbone(trial.recipe.backbone))
+    check_checkpoint(trial, InputCheck(load_backbone(trial.recipe.backbone))(trial))
 
 
 def _with_ray(trial: Trial) -> None:

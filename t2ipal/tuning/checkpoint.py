@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from t2ipal.methods.base import Method, tuned_parameters
+from t2ipal.store import Store
 
 Log = list[dict[str, Any]]  # phase, epoch within it, mean loss
 
@@ -60,6 +61,29 @@ def to_bytes(checkpoint: Checkpoint) -> bytes:
     tensors = {f"parameters/{name}": value for name, value in checkpoint.parameters.items()}
     tensors |= {f"optimizer/{name}": value for name, value in checkpoint.optimizer.items()}
     return save(tensors, {"epochs": str(checkpoint.epochs), "log": json.dumps(checkpoint.log)})
+
+
+def shapes(store: Store, name: str) -> dict[str, list[int]]:
+    """The shapes of the parameters in a checkpoint file, by name; nothing else of it is read.
+
+    Raises FileNotFoundError when there is none, ValueError or KeyError when it is none or cut short.
+    """
+    with store.filesystem.open_input_file(store.path(name)) as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > file.size():
+            raise ValueError(f"{name} is no safetensors file")
+        header = json.loads(file.read(length))
+        end = (
+            8
+            + length
+            + max((each["data_offsets"][1] for each in header.values() if "shape" in each), default=0)
+        )
+        if file.size() != end:
+            raise ValueError(f"{name} has {file.size()} bytes, and its header says {end}")
+    mark = "parameters/"
+    return {
+        each.removeprefix(mark): content["shape"] for each, content in header.items() if each.startswith(mark)
+    }
 
 
 def from_bytes(data: bytes) -> Checkpoint:

@@ -29,11 +29,11 @@ def known_labels(labels: Labels, ids: Sequence[str], limit: Limit, seed: int) ->
         ]
         known: Labels = np.reshape(draws, labels.shape) < limit.amount / 100
         return known
-    return np.repeat(_shots(labels, ids, limit.amount, seed)[:, None], labels.shape[1], axis=1)
+    return np.repeat(shots(labels, ids, limit.amount, seed)[:, None], labels.shape[1], axis=1)
 
 
-def _shots(labels: Labels, ids: Sequence[str], count: int, seed: int) -> Labels:
-    """Which photos [N] are chosen."""
+def shots(labels: Labels, ids: Sequence[str], count: int, seed: int) -> Labels:
+    """Which photos [N] are chosen where `count` of each class are asked for; see `known_labels`."""
     order = np.argsort([derive_seed(seed, "shots", each) for each in ids], kind="stable")
     chosen = np.zeros(len(labels), dtype=np.bool_)
     for c in np.argsort(labels.sum(axis=0), kind="stable"):

@@ -15,6 +15,7 @@ from t2ipal.recipe import Recipe
 from t2ipal.store import Store
 from t2ipal.tuning.agreement import left_out
 from t2ipal.tuning.data import CaptionSet, ImageSet, TuningSet
+from t2ipal.tuning.few_images import few_images
 from t2ipal.tuning.limited import Known
 from t2ipal.tuning.source import CAPTIONS, LABELLED, SYNTHETIC, image_keys, is_held_out, source_shards
 from t2ipal.vocabulary import Vocabulary
@@ -50,7 +51,8 @@ def load_tuning_set(
     if not with_images:
         return TuningSet(None, captions)
     keys, rows = _read_kept(recipe, run, table)
-    return TuningSet(ImageSet(*_images(rows, recipe), torch.tensor([place[key] for key in keys])), captions)
+    images = ImageSet(*_images(rows, recipe), torch.tensor([place[key] for key in keys]))
+    return TuningSet(few_images(images, keys, recipe), captions)
 
 
 def template_sentences(recipe: Recipe, classes: Sequence[str]) -> list[str]:

@@ -42,7 +42,8 @@ class Trial:
     @classmethod
     def of(cls, recipe: Recipe, run: Store) -> Self:
         """The one that a job tunes and deploys."""
-        return cls(recipe, run, recipe.tune.method, recipe.seed, run, TUNE)
+        seed = recipe.seed if recipe.tune.seed is None else recipe.tune.seed
+        return cls(recipe, run, recipe.tune.method, seed, run, TUNE)
 
     @property
     def progress(self) -> str:
@@ -84,6 +85,13 @@ class Trial:
 
         `data` is None while some features are missing.
         """
+        return {
+            "settings": self.settings_digest(),
+            "data": source_digest(self.recipe, self.source, self.table),
+        }
+
+    def settings_digest(self) -> str:
+        """A hash of all settings that what it learns depends on."""
         settings = {
             "method": parse_name(self.method).plain,
             "seed": self.seed,
@@ -92,11 +100,11 @@ class Trial:
             "vocabulary": list(Vocabulary.load(self.recipe.vocabulary).mapping().items()),
             "backbone": self.recipe.settings()["backbone"],
         }
+        # Absent by default, as it was before there was such a setting.
+        if self.recipe.tune.images_per_class is not None and self.table == SYNTHETIC:
+            settings["images_per_class"] = self.recipe.tune.images_per_class
         text = json.dumps(settings, sort_keys=True)
-        return {
-            "settings": hashlib.sha256(text.encode()).hexdigest()[:16],
-            "data": source_digest(self.recipe, self.source, self.table),
-        }
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def is_done(self) -> bool:
         """Say whether there is a result of these settings and of the features as they are now."""

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from t2ipal.captions.collect import caption_id
 from t2ipal.errors import UserError
+from t2ipal.feature_faults import not_finite
 from t2ipal.images.codec import sha256
 from t2ipal.images.plan import ImageShard
 from t2ipal.images.rows import image_seed
@@ -84,18 +85,18 @@ def image_features(painted: Shards, name: str, rows: pa.Table) -> str:
     found = _read(painted, name, ["image_id", "labels", "kept"])
     if found is None:
         return ""
-    return _differ([row for row in found if row.pop("kept")], rows)
+    return _differ([row for row in found if row.pop("kept")], rows) or _numbers(rows)
 
 
 def caption_features(written: Shards, name: str, rows: pa.Table) -> str:
     """Features of the captions of a shard."""
     found = _read(written, name, ["caption_id", "labels"])
-    return "" if found is None else _differ(found, rows)
+    return "" if found is None else _differ(found, rows) or _numbers(rows)
 
 
 def photo_features(names: Sequence[str], rows: pa.Table) -> str:
     """Features of photos with these names."""
-    return _differ([{"image_id": name} for name in names], rows)
+    return _differ([{"image_id": name} for name in names], rows) or _numbers(rows)
 
 
 def _differ(wanted: list[Row], rows: pa.Table) -> str:
@@ -107,6 +108,11 @@ def _differ(wanted: list[Row], rows: pa.Table) -> str:
         if ours != theirs:
             return f"row {number} is {theirs}, and {ours} is called for"
     return ""
+
+
+def _numbers(rows: pa.Table) -> str:
+    broken = not_finite(rows)
+    return f"the features of {broken[0]!r} are NaN or infinite" if broken else ""
 
 
 def _image(seed: int, redraws: int, row: Row) -> str:

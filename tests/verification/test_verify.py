@@ -154,6 +154,10 @@ def another(rows):
     rows[0][key] = rows[0][key].replace("c0", "c1")
 
 
+def no_number(rows):
+    rows[1]["global"][2] = float("nan")
+
+
 @pytest.mark.parametrize(
     ("table", "change", "reason"),
     [
@@ -171,6 +175,9 @@ def another(rows):
         ("features", lost, "it has 5 rows, and 6 are called for"),
         ("features", label, "row 0 is"),
         ("features", another, "row 0 is"),
+        ("features", no_number, "the features of 'c00000004-1' are NaN or infinite"),
+        ("caption_features", no_number, "the features of 'c00000005' are NaN or infinite"),
+        ("test_features", no_number, "the features of '1.png' are NaN or infinite"),
         ("caption_features", twice, "row 1 is"),
         ("caption_features", another, "row 0 is"),
         ("test_features", order, "row 0 is {'image_id': '"),
