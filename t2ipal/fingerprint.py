@@ -32,6 +32,8 @@ _NO_EFFECT = (
     *(f"captions.engine.{key}" for key in ("max_num_seqs", "enforce_eager", "tensor_parallel_size")),
     "captions.endpoint",  # the same model on a machine of somebody else
     "tune.gpu",
+    "tune.accumulate",
+    "tune.features",
 )
 
 # Left out at these values. Of the first two sections a recipe has one; the others came later, and at the
@@ -50,6 +52,7 @@ _LEFT_OUT: dict[str, Any] = {
     "images.decoding": "whole",
     "images.redraws": 3,  # but for images that were refused, which stay so where they are painted
     "images.agreement": None,
+    "tune.precision": "float32",
 }
 
 # Of settings that make something else than they once did: runs from before are other ones.

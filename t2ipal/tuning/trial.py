@@ -92,6 +92,8 @@ class Trial:
             "vocabulary": list(Vocabulary.load(self.recipe.vocabulary).mapping().items()),
             "backbone": self.recipe.settings()["backbone"],
         }
+        if self.recipe.tune.precision != "float32":  # what was tuned before there was a choice stays as it is
+            settings["precision"] = self.recipe.tune.precision
         text = json.dumps(settings, sort_keys=True)
         return {
             "settings": hashlib.sha256(text.encode()).hexdigest()[:16],
