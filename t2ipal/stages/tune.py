@@ -110,8 +110,8 @@ def _trainer(trial: Trial) -> "TorchTrainer":
     return TorchTrainer(
         _worker,
         train_loop_config={"trial": trial},
-        scaling_config=ScalingConfig(
-            num_workers=most if least == most else (least, most),
+        scaling_config=ScalingConfig(  # type: ignore[call-arg]  # Train V2's own argument
+            num_workers=most if least == most else (least, most),  # type: ignore[arg-type]  # Train V2's
             use_gpu=tune.gpu,
             elastic_resize_monitor_interval_s=RESIZE_S,
         ),
