@@ -32,20 +32,18 @@ class Need:
 
 
 def needs(recipe: Recipe) -> list[Need]:
-    """Return what each stage needs at once: one worker of a pool, but all workers of the training."""
+    """Return what each stage needs at once: one worker of a pool, but all workers of the training, or the
+    least that it may have.
+    """
     images, features = recipe.images.workers, recipe.features.workers
     tune, serve = recipe.tune, recipe.serve
+    ranks = tune.workers.min
     return [
         *_engine(recipe.captions),
         Need("images", "images.workers", images.cpus, images.gpus),
         Need("features", "features.workers", features.cpus, features.gpus),
         # Ray Train: a worker with a GPU asks for no CPU.
-        Need(
-            "tune",
-            "tune.workers",
-            0 if tune.gpu else tune.workers,
-            tune.workers if tune.gpu else 0,
-        ),
+        Need("tune", "tune.workers", 0 if tune.gpu else ranks, ranks if tune.gpu else 0),
         # A trial of a comparison is a task of its own, whatever the training's workers.
         Need(compare.STAGE, "tune.gpu", compare.CPUS, int(tune.gpu)),
         Need(

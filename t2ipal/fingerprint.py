@@ -33,6 +33,8 @@ _NO_EFFECT = (
     "captions.endpoint",  # the same model on a machine of somebody else
     "tune.gpu",
     "tune.classes_without_samples",
+    "tune.accumulate",
+    "tune.features",
 )
 
 # Left out at these values. Of the first two sections a recipe has one; the others came later, and at the
@@ -53,6 +55,7 @@ _LEFT_OUT: dict[str, Any] = {
     "images.agreement": None,
     "tune.images_per_class": None,
     "tune.seed": None,
+    "tune.precision": "float32",
 }
 
 # Of settings that make something else than they once did: runs from before are other ones.

@@ -21,7 +21,7 @@ from t2ipal.fingerprint import differences, fingerprints
 from t2ipal.images_recipe import ImagesRecipe
 from t2ipal.method_settings import MethodsSettings
 from t2ipal.recipe_paths import Written, absolute, as_written, resolve_paths
-from t2ipal.section import DType, Positive, Section, Workers
+from t2ipal.section import Bounds, DType, Positive, Section, Workers
 from t2ipal.validation import describe
 from t2ipal.vocabulary import Vocabulary
 from t2ipal.yaml_file import read_yaml
@@ -48,6 +48,33 @@ class FeaturesRecipe(Section):
     workers: Workers = Workers()
 
 
+# Where the features lie that all workers of a machine learn from: in its memory, or in files on its disk.
+Place = Literal["auto", "memory", "disk"]
+
+
+class Ranks(Bounds):
+    """Workers that tune together: a number of them, or {min, max}.
+
+    With bounds there are as many as the cluster has room for: fewer when a node is lost, more when one comes.
+    Either way tuning goes on from the last finished epoch, with the same result. 0 of them: the driver's
+    process tunes.
+    """
+
+    min: Annotated[int, Field(ge=0)] = 1
+    max: Annotated[int, Field(ge=0)] = 1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fixed(cls, data: Any) -> Any:
+        return {"min": data, "max": data} if type(data) is int else data
+
+    @model_validator(mode="after")
+    def _none_or_some(self) -> Self:
+        if self.max and not self.min:
+            raise ValueError("min is 0; let it be 1 or more, or give 0 alone, for the driver's own process")
+        return self
+
+
 class TuneRecipe(Section):
     """What a job tunes on the frozen features and deploys; its settings are in `methods`."""
 
@@ -60,8 +87,25 @@ class TuneRecipe(Section):
     # What becomes of a class that nothing to learn from shows or names: "warn" tunes without it, which ranks
     # it below all others.
     classes_without_samples: Literal["warn", "refuse"] = "warn"
-    workers: Annotated[int, Field(ge=0)] = 1  # 0 trains in the driver's process
+    workers: Ranks = Ranks()
     gpu: bool = False
+    # Of the arithmetic; tuned parameters, optimizer and losses are float32 in any. float16 needs GPUs.
+    precision: DType = "float32"
+    # Parts in which each worker takes its share of a batch, one after the other: less memory, the same step.
+    # Not with class_ranking, which compares all rows of a batch.
+    accumulate: Positive = 1
+    # auto: in memory where they take at most a quarter of what is free in /dev/shm, else in files in the
+    # folder for temporary files (TMPDIR), read when needed: the same batches.
+    features: Place = "auto"
+
+    @model_validator(mode="after")
+    def _has_the_precision(self) -> Self:
+        if self.precision == "float16" and not self.gpu:
+            raise ValueError(
+                "precision is float16, which needs GPUs; set gpu to true, or precision to bfloat16, which "
+                "CPUs have too"
+            )
+        return self
 
 
 class EvaluateRecipe(Section):
@@ -86,17 +130,10 @@ class EvaluateRecipe(Section):
     ] = ("zero_shot", "zero_shot_standardised")
 
 
-class Replicas(Section):
+class Replicas(Bounds):
     """Bounds of the endpoint's autoscaling."""
 
-    min: Positive = 1
     max: Positive = 2
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.min > self.max:
-            raise ValueError(f"min ({self.min}) is above max ({self.max})")
-        return self
 
 
 class ServeBatch(Section):

@@ -18,16 +18,21 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Workers(Section):
-    """A pool of Ray actors that grows from `min` to `max`, each with the resources given."""
+class Bounds(Section):
+    """A number that follows what there is to do, or to do it with."""
 
     min: Positive = 1
     max: Positive = 1
-    cpus: Annotated[float, Field(ge=0)] = 1.0
-    gpus: Annotated[float, Field(ge=0)] = 0.0
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.min > self.max:
             raise ValueError(f"min ({self.min}) is above max ({self.max})")
         return self
+
+
+class Workers(Bounds):
+    """A pool of Ray actors that grows from `min` to `max`, each with the resources given."""
+
+    cpus: Annotated[float, Field(ge=0)] = 1.0
+    gpus: Annotated[float, Field(ge=0)] = 0.0

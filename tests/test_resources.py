@@ -22,6 +22,7 @@ def test_the_work_around_the_engine_is_what_the_stage_says():
         ({"features": {"workers": {"cpus": 3}}}, "features", r"features.workers needs 3 CPUs and 0 GPUs"),
         ({"captions": {"workers": {"cpus": 2}}}, "captions", r"captions.workers needs 2.2 CPUs"),
         ({"tune": {"workers": 3}}, "tune", r"tune.workers needs 3 CPUs"),
+        ({"tune": {"workers": {"min": 3, "max": 9}}}, "tune", r"tune.workers needs 3 CPUs"),
         ({"tune": {"workers": 2, "gpu": True}}, "tune", r"tune.workers needs 0 CPUs and 2 GPUs"),
         ({"serve": {"replicas": {"min": 3, "max": 3}}}, "deploy", r"serve.replicas.min needs 3 CPUs"),
     ],

@@ -3,7 +3,7 @@
 """
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from t2ipal.errors import UserError
 from t2ipal.recipe import Recipe
@@ -13,8 +13,12 @@ from t2ipal.store import Store
 from t2ipal.tuning.source import source_shards
 from t2ipal.tuning.trial import Trial
 
+if TYPE_CHECKING:
+    from ray.train.torch import TorchTrainer
+
 STAGE = "tune"
-MAX_FAILURES = 3  # of workers in one run; each goes on from the last checkpoint
+MAX_FAILURES = 3  # of workers without a finished epoch in between; each goes on from the last checkpoint
+RESIZE_S = 60.0  # how often a group smaller than it may be looks for room; to grow, it starts again
 
 
 def pending(recipe: Recipe, store: Store) -> list[str]:
@@ -35,7 +39,7 @@ def run(recipe: Recipe, store: Store) -> StageReport:
             )
         check_images(trial)
         _check(trial)
-        if recipe.tune.workers == 0:
+        if recipe.tune.workers.max == 0:
             _in_process(trial)
         else:
             _with_ray(trial)
@@ -72,19 +76,47 @@ def _check(trial: Trial) -> None:
     """
     from t2ipal.clip import load_backbone
     from t2ipal.tuning.check import InputCheck, check_checkpoint
+    from t2ipal.tuning.loop import check_accumulation
 
-    check_checkpoint(trial, InputCheck(load_backbone(trial.recipe.backbone))(trial))
+    method = InputCheck(load_backbone(trial.recipe.backbone))(trial)
+    check_checkpoint(trial, method)
+    check_accumulation(method, trial.recipe.tune.accumulate)
 
 
 def _with_ray(trial: Trial) -> None:
+    """Train to the end, whatever workers are lost, as long as there is progress between the losses."""
+    from ray.train import TrainingFailedError
+
+    trainer = _trainer(trial)
+    while True:
+        before = _finished_epochs(trial)
+        try:
+            trainer.fit()
+        except TrainingFailedError:
+            if _finished_epochs(trial) == before:
+                raise
+        else:
+            return
+
+
+def _finished_epochs(trial: Trial) -> int:
+    return len(trial.store.read_json(trial.progress)["log"]) if trial.store.exists(trial.progress) else 0
+
+
+def _trainer(trial: Trial) -> "TorchTrainer":
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
     recipe, tune = trial.recipe, trial.recipe.tune
-    trainer = TorchTrainer(
+    least, most = tune.workers.min, tune.workers.max
+    return TorchTrainer(
         _worker,
         train_loop_config={"trial": trial},
-        scaling_config=ScalingConfig(num_workers=tune.workers, use_gpu=tune.gpu),
+        scaling_config=ScalingConfig(  # type: ignore[call-arg]  # Train V2's own argument
+            num_workers=most if least == most else (least, most),  # type: ignore[arg-type]  # Train V2's
+            use_gpu=tune.gpu,
+            elastic_resize_monitor_interval_s=RESIZE_S,
+        ),
         torch_config=TorchConfig(backend="nccl" if tune.gpu else "gloo"),
         run_config=RunConfig(
             name=f"{recipe.name}-{recipe.fingerprint(STAGE)}",
@@ -95,7 +127,6 @@ def _with_ray(trial: Trial) -> None:
             worker_runtime_env={"env_vars": _network()},  # type: ignore[call-arg]  # Train V2's own argument
         ),
     )
-    trainer.fit()
 
 
 def _worker(config: dict[str, Any]) -> None:

@@ -1,11 +1,11 @@
-"""Frozen features to learn from, in memory, and the order in which they are seen.
+"""Frozen features to learn from, and the order in which they are seen.
 
-Shapes: N images, M captions, P patches, L tokens, C classes, D embedding width. Features stay fp16 until
-used: RN50 at 224 pixels needs 100 KB an image.
+Shapes: N images, M captions, P patches, L tokens, C classes, D embedding width. Features stay fp16, in memory
+or in files that are mapped into it, until used: RN50 at 224 pixels needs 100 KB an image.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch import Tensor
 from t2ipal.methods.base import Batch, Captions, Images, Phase
 from t2ipal.methods.randomness import StepRandom
 from t2ipal.seeds import derive_seed
+from t2ipal.tuning.ragged import RaggedCaptions
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class CaptionSet:
     The first template is the plain one.
     """
 
-    features: Captions
+    features: Captions | RaggedCaptions
     labels: Tensor  # [M + T C, C] bool
     count: int  # M
 
@@ -55,6 +56,7 @@ class TuningSet:
 
     images: ImageSet | None
     captions: CaptionSet | None
+    held: object = field(default=None, repr=False)  # what keeps the files of the features in their place
 
     def __len__(self) -> int:
         """Number of images; of captions where there are no images."""

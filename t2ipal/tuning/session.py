@@ -18,13 +18,15 @@ from t2ipal.tuning.loop import tune
 from t2ipal.tuning.source import short_digest
 from t2ipal.tuning.trial import Origin, Trial
 
+PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}  # as Accelerate names them
+
 
 def run_tuning(trial: Trial, on_epoch: Callable[[dict[str, Any]], None]) -> None:
     """Tune to the end; `on_epoch` gets the log entry of each epoch, on every rank, when its checkpoint is
     safe.
     """
     recipe = trial.recipe
-    accelerator = Accelerator(cpu=not recipe.tune.gpu)
+    accelerator = Accelerator(cpu=not recipe.tune.gpu, mixed_precision=PRECISIONS[recipe.tune.precision])
     backbone = load_backbone(recipe.backbone, accelerator.device)
     method = trial.build(backbone)
     made_from = trial.origin()
@@ -47,7 +49,7 @@ def run_tuning(trial: Trial, on_epoch: Callable[[dict[str, Any]], None]) -> None
 
     start = _last_checkpoint(trial, made_from)
     accelerator.wait_for_everyone()  # nobody writes before everybody has read
-    log = tune(method, data, trial.seed, accelerator, save_epoch, start)
+    log = tune(method, data, trial.seed, accelerator, save_epoch, start, recipe.tune.accumulate)
     if accelerator.is_main_process:
         counts = {"rows": len(data), "ranks": accelerator.num_processes}
         _write_result(trial, method, {**made_from, **counts, "log": log})

@@ -103,6 +103,8 @@ class Trial:
         # Absent by default, as it was before there was such a setting.
         if self.recipe.tune.images_per_class is not None and self.table == SYNTHETIC:
             settings["images_per_class"] = self.recipe.tune.images_per_class
+        if self.recipe.tune.precision != "float32":  # what was tuned before there was a choice stays as it is
+            settings["precision"] = self.recipe.tune.precision
         text = json.dumps(settings, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

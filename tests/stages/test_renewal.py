@@ -11,6 +11,7 @@ from t2ipal.errors import UserError
 from t2ipal.evaluation import shards as evaluation_shards
 from t2ipal.evaluation.shards import open_photos
 from t2ipal.images.plan import image_shards
+from t2ipal.recipe import Ranks
 from t2ipal.run_files import CARD, METRICS
 from t2ipal.stages import bundle, evaluate, features, tune
 from t2ipal.tables import CAPTIONS, IMAGES
@@ -155,7 +156,7 @@ def test_nothing_to_tune_on_is_told_before_workers_start(copy):
     shards = store.shards("features")
     for name, manifest in shards.done().items():
         shards.write(name, shards.read(name).slice(0, 0), manifest.extra)
-    two = recipe.tune.model_copy(update={"workers": 2})
+    two = recipe.tune.model_copy(update={"workers": Ranks(min=2, max=2)})
     with pytest.raises(UserError, match="no synthetic image to tune on"):
         tune.run(recipe.model_copy(update={"tune": two}), store)
 
@@ -252,6 +253,6 @@ def test_a_context_that_is_too_long_is_reported_before_workers_start(copy):
     os.remove(store.path(Trial.of(recipe, store).result))
     longer = recipe.methods.t2i_pal.model_copy(update={"context": 15})
     methods = recipe.methods.model_copy(update={"t2i_pal": longer})
-    two = recipe.tune.model_copy(update={"workers": 2})
+    two = recipe.tune.model_copy(update={"workers": Ranks(min=2, max=2)})
     with pytest.raises(UserError, match="a context of 15 tokens"):
         tune.run(recipe.model_copy(update={"methods": methods, "tune": two}), store)

@@ -1,7 +1,15 @@
 import pytest
 import torch
+from torch.amp import GradScaler
 
-from t2ipal.tuning.checkpoint import from_bytes, restore_optimizer, restore_parameters, take, to_bytes
+from t2ipal.tuning.checkpoint import (
+    from_bytes,
+    restore_optimizer,
+    restore_parameters,
+    restore_scaler,
+    take,
+    to_bytes,
+)
 from t2ipal.tuning.optimizer import make_optimizer, set_learning_rates
 from tests.tuning.tiny_set import tiny_method, tiny_settings
 
@@ -42,3 +50,16 @@ def test_only_what_is_tuned_is_kept():
     method, optimizer = stepped("t2i_pal", tiny_settings())
     assert len(to_bytes(take(method, optimizer, []))) < 40_000
     assert take(method, optimizer, []).parameters.keys() == dict(method.named_parameters()).keys()
+
+
+def test_the_scale_of_gradients_survives_the_file():
+    method, optimizer = stepped("t2i_pal", tiny_settings())
+    scaler, fresh = GradScaler("cpu", init_scale=2.0**11), GradScaler("cpu")
+    scaler.scale(torch.ones(()))
+    scaler.load_state_dict(scaler.state_dict() | {"_growth_tracker": 7})
+    checkpoint = from_bytes(to_bytes(take(method, optimizer, [], scaler)))
+    restore_scaler(checkpoint, fresh)
+    assert fresh.state_dict() == scaler.state_dict()
+    assert (fresh.get_scale(), fresh.state_dict()["_growth_tracker"]) == (2.0**11, 7)
+    restore_scaler(from_bytes(to_bytes(take(method, optimizer, []))), fresh)  # of another precision
+    restore_scaler(checkpoint, None)

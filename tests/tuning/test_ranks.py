@@ -1,8 +1,9 @@
-"""Two processes over gloo do what one does."""
+"""Two and four processes over gloo do what one does."""
 
 import os
 import socket
 
+import pytest
 import torch
 import torch.multiprocessing as multiprocessing
 from accelerate import Accelerator
@@ -35,35 +36,43 @@ DOUBTING = SETTINGS.model_copy(
 METHODS = {"t2i_pal": SETTINGS, "pvp": SETTINGS, "t2i_pal_pvp": DOUBTING}
 
 
-def _tune():
-    return {name: _tune_one(name, settings) for name, settings in METHODS.items()}
+def _tune(names=tuple(METHODS), accumulate=1):
+    # Only pvp has parts of a batch: the others rank within classes.
+    return {name: _tune_one(name, METHODS[name], accumulate if name == "pvp" else 1) for name in names}
 
 
-def _tune_one(name, settings):
+def _tune_one(name, settings, accumulate):
     method = tiny_method(name, settings)
-    log = tune(method, tiny_set(), 0, Accelerator(cpu=True), lambda checkpoint: None)
+    log = tune(method, tiny_set(), 0, Accelerator(cpu=True), lambda checkpoint: None, None, accumulate)
     return tuned_parameters(method), log
 
 
-def _rank(rank, port, path):
+def _rank(rank, ranks, names, accumulate, port, path):
     os.environ.update(
-        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2",
-        GLOO_SOCKET_IFNAME="lo",
+        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), LOCAL_RANK=str(rank),
+        WORLD_SIZE=str(ranks), GLOO_SOCKET_IFNAME="lo",
     )  # fmt: skip
-    result = _tune()
-    assert torch.distributed.get_world_size() == 2
+    result = _tune(names, accumulate)
+    assert torch.distributed.get_world_size() == ranks
     torch.save(result, f"{path}/{rank}.pt")
     torch.distributed.destroy_process_group()
 
 
-def test_two_ranks_give_the_result_of_one(tmp_path):
+@pytest.fixture(scope="module")
+def alone():
+    return _tune()
+
+
+# With 4 ranks most batches leave some rank less than the others, and the last one leaves one without a row.
+@pytest.mark.parametrize(("ranks", "names", "accumulate"), [(2, tuple(METHODS), 2), (4, ("t2i_pal",), 1)])
+def test_ranks_give_the_result_of_one(alone, ranks, names, accumulate, tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    multiprocessing.spawn(_rank, (port, tmp_path), nprocs=2)
-    one, other = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
-    alone = _tune()
-    for name, (parameters, alone_log) in alone.items():
+    multiprocessing.spawn(_rank, (ranks, names, accumulate, port, tmp_path), nprocs=ranks)
+    one, other = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, ranks - 1))
+    for name in names:
+        parameters, alone_log = alone[name]
         (first, log), (second, _) = one[name], other[name]
         start = tuned_parameters(tiny_method(name, METHODS[name]))
         for each, value in parameters.items():
