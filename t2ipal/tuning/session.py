@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from safetensors.torch import save
 
 from t2ipal.clip import load_backbone
@@ -26,6 +27,7 @@ def run_tuning(trial: Trial, on_epoch: Callable[[dict[str, Any]], None]) -> None
     safe.
     """
     recipe = trial.recipe
+    AcceleratorState._reset_state()  # else the first trial of a process decides on the precision of all
     accelerator = Accelerator(cpu=not recipe.tune.gpu, mixed_precision=PRECISIONS[recipe.tune.precision])
     backbone = load_backbone(recipe.backbone, accelerator.device)
     method = trial.build(backbone)

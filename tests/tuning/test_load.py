@@ -18,6 +18,7 @@ from tests.finished_images import compute_features, finished_images
 from tests.tiny_clip import EMBED_DIM, tiny_backbone
 
 MIB = 2**20
+BFLOAT16 = {"precision": "bfloat16"}
 PATCHES, COPIES = 256, 175  # of a large table, of 8,000 images
 
 
@@ -28,20 +29,44 @@ def run(tmp_path_factory):
     return recipe, store
 
 
-def with_features(recipe, place):
-    return recipe.model_copy(update={"tune": recipe.tune.model_copy(update={"features": place})})
+def with_tune(recipe, **changes):
+    return recipe.model_copy(update={"tune": recipe.tune.model_copy(update=changes)})
+
+
+def forget(trial):
+    for name in (trial.result, trial.tuned, trial.progress):
+        if trial.store.exists(name):
+            trial.store.delete(name)
 
 
 def test_tuning_is_the_same_wherever_the_features_are(run):
     recipe, store = run
     found = []
     for place in ("memory", "disk"):
-        trial = Trial.of(with_features(recipe, place), store)
+        trial = Trial.of(with_tune(recipe, features=place), store)
         tune.run(trial.recipe, store)
         found.append((store.read_bytes(trial.tuned), store.read_json(trial.result)["log"]))
-        for name in (trial.result, trial.tuned, trial.progress):
-            store.delete(name)
+        forget(trial)
     assert found[0] == found[1]
+
+
+def test_the_recipe_says_the_precision_and_the_parts(run):
+    whole, parts, rounded = (losses(*run, changes) for changes in ({}, {"accumulate": 2}, BFLOAT16))
+    assert parts != whole
+    assert parts == pytest.approx(whole, rel=1e-4)
+    assert rounded != pytest.approx(whole, rel=1e-5)
+    assert rounded == pytest.approx(whole, rel=0.05)
+
+
+def losses(recipe, store, changes):
+    """Of tuning with other settings. A result in another precision is another one."""
+    trial = Trial.of(with_tune(recipe, **changes), store)
+    tune.run(trial.recipe, store)
+    found = [entry["loss"] for entry in store.read_json(trial.result)["log"]]
+    exact = Trial.of(with_tune(trial.recipe, precision="float32", accumulate=3), store)
+    assert exact.is_done() == (changes != BFLOAT16)
+    forget(trial)
+    return found
 
 
 def test_who_comes_later_reads_nothing_from_the_store(run, monkeypatch):
@@ -100,7 +125,7 @@ def test_a_large_table_is_never_in_memory_as_a_whole(tmp_path):
     backbone, seen = tiny_backbone("resnet"), []
 
     def read_all():
-        data = load_tuning_set(with_features(recipe, "disk"), store, SYNTHETIC, backbone, False)
+        data = load_tuning_set(with_tune(recipe, features="disk"), store, SYNTHETIC, backbone, False)
         seen.extend(len(labels) for _, labels in data.in_order(64, torch.device("cpu")))
 
     assert most_memory(read_all) < total / 2
