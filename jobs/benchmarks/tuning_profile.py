@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from jobs.benchmarks.machine import cores
+from jobs.benchmarks.machine import cores, load
 from jobs.benchmarks.process import measured, serve
 from jobs.benchmarks.report import Report, table
 from jobs.benchmarks.tuning_size import Size
@@ -21,11 +21,12 @@ MOST = 8  # operators of a step
 
 def benchmark(steps: tuple[tuple[str, Size], ...] = SIZES) -> Report:
     """Profile each step."""
+    before = load()
     figures = {
         f"{name}, {size}": measured(MODULE, "profile", {"name": name, "size": asdict(size)})
         for name, size in steps
     }
-    settings = {"weights": "random", "dtype": "float32", "threads": cores(), "side": "ours"}
+    settings = {"weights": "random", "dtype": "float32", "threads": cores(), "side": "ours", "load": before}
     return Report(COMMAND, settings, figures, "\n\n".join(map(_table, figures, figures.values())))
 
 
