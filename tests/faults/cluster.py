@@ -30,12 +30,24 @@ class Nodes:
         head = {"num_cpus": 1, "include_dashboard": False, "temp_dir": folder, "_system_config": _WATCHFUL}
         self._cluster = Cluster(initialize_head=True, head_node_args=head | _LOOPBACK)
         self.address = self._cluster.address
+        self._large: Any = None
         self.restore()
 
     def restore(self) -> None:
         """Bring the cluster back to three nodes."""
+        self.remove_large()
         while len(self._cluster.worker_nodes) < 2:
             self._cluster.add_node(num_cpus=1, **_LOOPBACK)
+
+    def add_large(self) -> None:
+        """Add a node with two logical CPUs, the only one."""
+        self._large = self._cluster.add_node(num_cpus=2, **_LOOPBACK)
+
+    def remove_large(self) -> None:
+        """Kill that node, if it is there, and all that runs on it."""
+        if self._large is not None:
+            self._cluster.remove_node(self._large, allow_graceful=False)
+            self._large = None
 
     def workers(self, name: str) -> list[psutil.Process]:
         """Return the worker processes of all nodes whose title holds a name, such as a class of actors."""

@@ -2,6 +2,7 @@
 texts are those of a run left alone.
 """
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +58,7 @@ def recipe(tmp_path_factory):
     return tiny_recipe(
         captions={
             "model": str(folder),
-            "count": 2000,
+            "count": 1000,
             "shard_rows": 50,
             "candidates": 2,
             "max_tokens": 4,
@@ -98,4 +99,21 @@ def test_an_engine_that_is_killed(nodes, recipe, whole, tmp_path):
         engine.kill()
 
     disturbed(lambda: captions.run(recipe, run.store), lambda: bool(run.done()), kill)
+    check(run, whole)
+
+
+def test_the_only_node_with_room_for_the_engine_is_lost_and_comes_back(nodes, recipe, whole, tmp_path):
+    workers = recipe.captions.workers.model_copy(update={"cpus": 2.0})
+    large = recipe.captions.model_copy(update={"workers": workers})
+    run = begun(recipe.model_copy(update={"captions": large}), tmp_path)
+    nodes.add_large()
+
+    def lose():
+        run.committed.update(run.done())
+        nodes.remove_large()
+        time.sleep(5)  # longer than it takes to miss the node
+        assert not nodes.workers(ENGINE)  # there is no room for another one
+        nodes.add_large()
+
+    disturbed(lambda: captions.run(run.recipe, run.store), lambda: bool(run.done()), lose)
     check(run, whole)

@@ -16,7 +16,7 @@ from t2ipal.stages import images
 from tests.faults.cluster import disturbed, until
 from tests.painted_run import begun, paint, pictures
 from tests.recipes import tiny_recipe
-from tests.s3_server import FULL
+from tests.s3_server import FULL, READ_ONLY
 from tests.tiny_models import save_painter
 
 pytestmark = pytest.mark.whole_job
@@ -24,6 +24,7 @@ pytestmark = pytest.mark.whole_job
 ROOT = Path(__file__).parents[2]
 PAINTER = "ShardPainter"
 SHARDS = 18
+REASONS = {FULL: "XMinioStorageFull", READ_ONLY: "ACCESS_DENIED"}  # as pyarrow words them
 
 
 def recipe_of(painter, actors):
@@ -124,14 +125,15 @@ def test_three_nodes_and_an_object_store_that_fails_every_tenth_request(nodes, p
     assert pictures(store) == whole
 
 
-def test_an_object_store_that_is_full_for_a_while(nodes, painter, whole, s3, tmp_path):
+@pytest.mark.parametrize("why", [FULL, READ_ONLY], ids=["full", "read-only"])
+def test_an_object_store_that_cannot_be_written_for_a_while(nodes, painter, whole, s3, tmp_path, why):
     recipe = recipe_of(painter, actors=1)
     store = begun(s3.uri(tmp_path.name), recipe)
-    with ExitStack() as stack, pytest.raises(Exception, match="XMinioStorageFull") as caught:
+    with ExitStack() as stack, pytest.raises(Exception, match=REASONS[why]) as caught:
         disturbed(
             lambda: images.run(recipe, store),
             lambda: bool(store.shards("images").done()),
-            lambda: stack.enter_context(s3.refusing_writes(FULL)),
+            lambda: stack.enter_context(s3.refusing_writes(why)),
         )
     told = user_error(caught.value)
     assert isinstance(told, StoreError)
