@@ -8,6 +8,7 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from PIL import Image
 
 from t2ipal.errors import UserError
+from t2ipal.images.lost_device import DeviceLostError
 from t2ipal.images.pipelines import call_arguments, load_pipeline
 from t2ipal.images_recipe import ImagesRecipe
 
@@ -46,12 +47,15 @@ class Painter:
 
         A batch for which memory is short is painted in halves; so is one that fails otherwise, down to the
         caption that is to blame. Raises UserError when that was so for MOST_FAILED captions in a row, in
-        whatever calls, and what leaves the device unusable.
+        whatever calls, and DeviceLostError when the device is unusable.
         """
         at = 0
         while at < len(captions):
             part = slice(at, at + self.batch)
-            paintings = self._attempt(captions[part], seeds[part])
+            try:
+                paintings = self._attempt(captions[part], seeds[part])
+            except torch.AcceleratorError as error:
+                raise DeviceLostError(_named(error)) from error
             for caption, painting in zip(captions[part], paintings, strict=True):
                 self._count(caption, painting.failure)
             at += len(paintings)
@@ -74,7 +78,7 @@ class Painter:
         except Exception as error:
             short, failure = out_of_memory(error), _named(error)
             if isinstance(error, torch.AcceleratorError) and not short:
-                raise  # nothing will succeed on this device any more: rows are not to blame
+                raise  # it would be so for each of them
         # Here the exception is gone, and with it what its frames held.
         if short:
             self.batch = min(self.batch, half)

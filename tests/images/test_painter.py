@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from t2ipal.errors import UserError
+from t2ipal.images.lost_device import DeviceLostError
 from t2ipal.images.painter import MOST_FAILED, Painter, out_of_memory
 from t2ipal.images_recipe import ImagesRecipe
 from tests.tiny_pipelines import save_pipeline
@@ -158,7 +159,7 @@ def test_a_device_that_is_lost_is_nobodys_fault(model):
         raise torch.AcceleratorError("CUDA error: device-side assert triggered", 710)
 
     painter._pipeline.unet.register_forward_pre_hook(lose)
-    with pytest.raises(torch.AcceleratorError):
+    with pytest.raises(DeviceLostError, match="device-side assert"):
         list(painter.paint(CAPTIONS, range(5)))
 
 

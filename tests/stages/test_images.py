@@ -21,6 +21,8 @@ from tests.tiny_models import save_painter
 from tests.tiny_pipelines import save_pipeline
 from tests.whole_table import read_all
 
+LEFT = "losses_left.json"
+
 
 @pytest.fixture(scope="module")
 def painter(tmp_path_factory):
@@ -197,6 +199,35 @@ def test_a_share_of_a_gpu_is_one_that_the_painter_works_on(recipe, tmp_path, gpu
     section = recipe.images.model_copy(update={"workers": workers})
     with pytest.raises((AssertionError, RuntimeError), match=r"CUDA|NVIDIA"):
         ShardPainter(section, recipe.seed, claimed(tmp_path, recipe))
+
+
+class LosesItsDevice(ShardPainter):
+    """Loses its device while it denoises, as often as a file in the run says."""
+
+    def __init__(self, recipe, seed, store):
+        super().__init__(recipe, seed, store)
+
+        def lose(module, args):
+            if left := store.read_json(LEFT):
+                store.write_json(LEFT, left - 1)
+                raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered", 700)
+
+        self._painter._pipeline.unet.register_forward_pre_hook(lose)
+
+
+def test_a_painter_that_loses_its_device_is_replaced(finished, recipe, tmp_path):
+    pool = recipe.images.workers.model_copy(update={"max": 1})
+    one = recipe.model_copy(update={"images": recipe.images.model_copy(update={"workers": pool})})
+    store = claimed(tmp_path, one)
+    store.write_json(LEFT, 1)
+    assert images.run(one, store, LosesItsDevice).rows == 18
+    assert store.read_json(LEFT) == 0
+    assert pictures(store) == pictures(finished[0])
+    store.shards("images").delete(["images-00001-000"])
+    store.write_json(LEFT, 100)
+    with pytest.raises(UserError, match=r"3 processes lost their device over the shard 'images-00001-000'"):
+        images.run(one, store, LosesItsDevice)
+    assert store.read_json(LEFT) == 97
 
 
 def test_a_setting_that_the_pipeline_does_not_take(tmp_path, recipe, ray_cluster):
