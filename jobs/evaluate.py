@@ -32,6 +32,7 @@ from t2ipal.model_identity import check_models_unchanged
 from t2ipal.recipe import Recipe, load_recipe
 from t2ipal.recipe_paths import absolute
 from t2ipal.stages import captions, compare, features, images
+from t2ipal.stages.changed_recipe import KEPT
 from t2ipal.store import Store
 
 METRICS = "metrics.json"
@@ -51,7 +52,6 @@ LIMITS = [
 FEW = ["t2i_pal", *(f"{name}{limit}" for name in ("dual_coop", "t2i_pal+dual_coop") for limit in LIMITS)]
 GROUPS = {"default": DEFAULT, "all": ALL, "limited": FEW}
 
-OF_THE_RUN = ("captions", "images", "features", "caption_features")  # what a comparison takes from it
 OF_THE_PHOTOS = ("test_features", "train_features")
 
 
@@ -76,8 +76,9 @@ def _job(arguments: argparse.Namespace) -> None:
             check_run_uri(uri)
             run = Store.open(uri)
             with Lease(run):
-                # A job of the same recipe goes on with the run: it has the recipe's own photos.
-                run.claim(loaded, OF_THE_RUN)
+                # What a comparison takes from it. A job of the same recipe goes on with the run: it has the
+                # recipe's own photos.
+                run.claim(loaded, KEPT)
                 metrics = evaluate(recipe, run, out, names, arguments.seeds)
     _show(metrics, out)
 

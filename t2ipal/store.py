@@ -140,6 +140,15 @@ class Store:
         with self._explained("delete", name):
             self.filesystem.delete_file(self.path(name))
 
+    def delete_folder(self, folder: str) -> None:
+        """Remove the files in a folder, which need not exist, and below it."""
+        self._listings.end()
+        with self._explained("empty", folder):
+            selector = fs.FileSelector(self.path(folder), allow_not_found=True, recursive=True)
+            for file in self.filesystem.get_file_info(selector):
+                if file.is_file:
+                    self.filesystem.delete_file(file.path)
+
     @contextmanager
     def _explained(self, doing: str, name: str) -> Iterator[None]:
         """Within, any error of where the run is kept, other than a missing file, becomes a StoreError."""
@@ -172,9 +181,12 @@ class Store:
         if self.exists(RUN_FILE):
             self._check_claim(recipe, fingerprints, fingerprints if stages is None else stages)
         else:
-            content = {"stages": fingerprints, "recipe": recipe.settings()}
-            self.write_json(RUN_FILE, content)
+            self.bind(recipe)
         self.fingerprints.update(fingerprints)
+
+    def bind(self, recipe: "Recipe") -> None:
+        """Write down that the folder is a recipe's, whatever it was before."""
+        self.write_json(RUN_FILE, {"stages": recipe.fingerprints(), "recipe": recipe.settings()})
 
     def _check_claim(self, recipe: "Recipe", fingerprints: dict[str, str], stages: Collection[str]) -> None:
         remedy = "give another folder with --run, or set the recipe back"
