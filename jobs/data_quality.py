@@ -29,6 +29,7 @@ from t2ipal.lease import Lease
 from t2ipal.recipe import Recipe, load_recipe
 from t2ipal.run_files import CAPTION_REPORT
 from t2ipal.stages import compare, features, images
+from t2ipal.stages.changed_recipe import KEPT
 from t2ipal.store import Store
 
 VARIANTS = (
@@ -80,7 +81,7 @@ def study(recipe: Recipe, folder: str, variants: Sequence[Variant], seeds: int, 
         place = _place(recipe, folder, variant)
         say(f"--- {variant.name}")
         with Lease(place.out), Lease(place.run):
-            place.run.claim(place.recipe, ("captions", "images", "features", "caption_features"))
+            place.run.claim(place.recipe, KEPT)
             metrics = evaluate(place.recipe, place.run, place.out, [METHOD], seeds)
             first = first or place
             found.append(

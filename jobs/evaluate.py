@@ -19,13 +19,14 @@ from typing import Any
 from jobs.checks import check_run_uri
 from jobs.console import say, stage_line
 from jobs.exit_code import exit_code
-from jobs.inputs import OF_THE_PHOTOS, OF_THE_RUN, features_completed, session, with_photos
+from jobs.inputs import OF_THE_PHOTOS, features_completed, session, with_photos
 from jobs.pipeline import DEFAULT_RECIPE
 from jobs.preflight import check_paths
 from t2ipal.lease import Lease
 from t2ipal.method_names import ABLATIONS, STANDARDISED, TUNED, UNTUNED, WITHOUT, Limit, parse_name
 from t2ipal.recipe import Recipe, load_recipe
 from t2ipal.stages import compare, features
+from t2ipal.stages.changed_recipe import KEPT
 from t2ipal.store import Store
 
 METRICS = "metrics.json"
@@ -67,8 +68,9 @@ def _job(arguments: argparse.Namespace) -> None:
             check_run_uri(uri)
             run = Store.open(uri)
             with Lease(run):
-                # A job of the same recipe goes on with the run: it has the recipe's own photos.
-                run.claim(loaded, OF_THE_RUN)
+                # What a comparison takes from it. A job of the same recipe goes on with the run: it has the
+                # recipe's own photos.
+                run.claim(loaded, KEPT)
                 metrics = evaluate(recipe, run, out, names, arguments.seeds)
     _show(metrics, out)
 

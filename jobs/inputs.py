@@ -16,7 +16,6 @@ from t2ipal.recipe_paths import absolute
 from t2ipal.stages import captions, compare, features, images
 from t2ipal.store import Store
 
-OF_THE_RUN = ("captions", "images", "features", "caption_features")  # what is taken from it
 OF_THE_PHOTOS = ("test_features", "train_features")
 
 

@@ -26,8 +26,9 @@ from serve import deploy as endpoint
 from t2ipal.lease import Lease
 from t2ipal.model_identity import check_models_unchanged
 from t2ipal.recipe import Recipe, load_recipe
-from t2ipal.run_files import METRICS
+from t2ipal.run_files import ANSWER, METRICS
 from t2ipal.stages import bundle, captions, evaluate, features, images, tune
+from t2ipal.stages.changed_recipe import KEPT, follow_recipe
 from t2ipal.store import Store
 from t2ipal.vocabulary import Vocabulary
 
@@ -41,10 +42,7 @@ STAGES: dict[str, ModuleType] = {
     "evaluate": evaluate,  # every method of the recipe on the test set
     "bundle": bundle,  # the recognizer as a folder of its own
 }
-# Whose settings bind a run: a job never reads the labelled photos that others learn from.
-OF_A_JOB = (*STAGES, "caption_features", "test_features")
 DEPLOY = "deploy"  # the bundle behind HTTP: Ray Serve
-ANSWER = "deploy/answer.json"  # what the endpoint said about one image
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -60,8 +58,10 @@ def _job(arguments: argparse.Namespace) -> None:
     check_paths(recipe)
     store = Store.open(uri)
     with Lease(store) as lease, store.listed_once():
-        store.claim(recipe, OF_A_JOB)
+        store.claim(recipe, KEPT)
         check_models_unchanged(recipe, store)
+        if remade := follow_recipe(recipe, store):
+            say(f"the recipe has changed; made anew: {', '.join(remade)}")
         run(recipe, store, arguments.stages, arguments.serve, lease)
 
 

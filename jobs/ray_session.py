@@ -10,6 +10,7 @@ from typing import Any, Self
 from jobs.checks import joins_cluster
 from jobs.console import say
 from t2ipal.recipe import Recipe
+from t2ipal.vllm_environment import QUIET
 
 # What the user has set in the environment wins over these.
 ENVIRONMENT = {
@@ -20,9 +21,7 @@ ENVIRONMENT = {
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     # Serve kills a proxy that is not up after 5 s, which is short for a busy or cold machine.
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
-    "VLLM_LOGGING_LEVEL": "ERROR",
-    "VLLM_NO_USAGE_STATS": "1",
-    "DO_NOT_TRACK": "1",
+    **QUIET,
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TOKENIZERS_PARALLELISM": "false",
     # Ray will stop hiding GPUs from workers that ask for none; take the new behaviour and spare the warning.

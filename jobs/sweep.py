@@ -20,13 +20,14 @@ from typing import Any
 from jobs.checks import check_run_uri
 from jobs.console import say, stage_line
 from jobs.exit_code import exit_code
-from jobs.inputs import OF_THE_PHOTOS, OF_THE_RUN, features_completed, with_photos
+from jobs.inputs import OF_THE_PHOTOS, features_completed, with_photos
 from jobs.pipeline import DEFAULT_RECIPE
 from jobs.preflight import check_paths
 from t2ipal.errors import UserError
 from t2ipal.lease import Lease
 from t2ipal.recipe import Recipe, load_recipe
 from t2ipal.stages import sweep as stage
+from t2ipal.stages.changed_recipe import KEPT
 from t2ipal.store import Store
 from t2ipal.tuning.grid import Point, points_of
 
@@ -50,7 +51,7 @@ def _job(arguments: argparse.Namespace) -> None:
     check_run_uri(uri)
     out, run = Store.open(arguments.out), Store.open(uri)
     with Lease(out), Lease(run):
-        run.claim(loaded, OF_THE_RUN)
+        run.claim(loaded, KEPT)
         found = sweep(recipe, run, out, points)
         _show(found, out, is_test=_is_test(loaded, recipe))
 

@@ -29,7 +29,8 @@ _NO_EFFECT = (
     *(f"{section}.workers" for section in ("captions", "images", "features", "tune")),
     *(f"{section}.batch" for section in ("captions", "images", "features")),
     *(f"captions.engine.{key}" for key in ("gpu_memory_utilization", "max_num_batched_tokens")),
-    *(f"captions.engine.{key}" for key in ("max_num_seqs", "enforce_eager", "tensor_parallel_size")),
+    *(f"captions.engine.{key}" for key in ("max_num_seqs", "enforce_eager")),
+    *(f"captions.engine.{key}" for key in ("tensor_parallel_size", "pipeline_parallel_size")),
     "captions.endpoint",  # the same model on a machine of somebody else
     "tune.gpu",
     "tune.classes_without_samples",

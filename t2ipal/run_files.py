@@ -10,8 +10,12 @@ CAPTION_PRIOR = "captions/_prior.json"
 CAPTION_REPORT = "captions/_report.json"
 CAPTION_DRAFTS = "captions/_drafts"  # the folder; gone when the captions are finished
 
-METRICS = "evaluation/metrics.json"
+EVALUATION = "evaluation"  # the folder of figures and predictions
+METRICS = f"{EVALUATION}/metrics.json"
 
 BUNDLE = "bundle"  # the folder
 BUNDLE_CARD, BUNDLE_PARAMETERS = "recognizer.json", "recognizer.safetensors"  # within it
 CARD = f"{BUNDLE}/{BUNDLE_CARD}"
+
+DEPLOY = "deploy"  # the folder
+ANSWER = f"{DEPLOY}/answer.json"  # what the endpoint said about one image

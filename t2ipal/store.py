@@ -183,9 +183,12 @@ class Store:
         if self.exists(RUN_FILE):
             self.expect(recipe, fingerprints if stages is None else stages)
         else:
-            content = {"stages": fingerprints, "recipe": recipe.settings()}
-            self.write_json(RUN_FILE, content)
+            self.bind(recipe)
         self.fingerprints.update(fingerprints)
+
+    def bind(self, recipe: "Recipe") -> None:
+        """Write down that the folder is a recipe's, whatever it was before."""
+        self.write_json(RUN_FILE, {"stages": recipe.fingerprints(), "recipe": recipe.settings()})
 
     def expect(self, recipe: "Recipe", stages: Collection[str]) -> None:
         """Raise UserError unless the folder, which a recipe has claimed, is bound to this one as far as

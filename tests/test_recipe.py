@@ -243,6 +243,7 @@ CAPTIONS_ON = {"captions", "images", "features", "caption_features", "tune", "ev
         ),  # another order, other indices
         ("captions.engine", {"dtype": "float32"}, CAPTIONS_ON),
         ("captions.engine", {"max_num_seqs": 4}, set()),
+        ("captions.engine", {"tensor_parallel_size": 2, "pipeline_parallel_size": 2}, set()),
         ("captions.batch", 3, set()),
         ("captions.attempts", 2, CAPTIONS_ON),
         ("captions.drop_similar", 1.0, CAPTIONS_ON),

@@ -23,13 +23,13 @@ from t2ipal.picturebook.weights import resolve
 from t2ipal.recipe import Recipe
 from t2ipal.stages import captions
 from t2ipal.store import Store
+from t2ipal.vllm_environment import QUIET
 from t2ipal.vocabulary import Vocabulary
 
 COMMAND = "captions"
 ROWS = 12288
 MODULE = "jobs.benchmarks.captions"
 WARM_SHARDS = 1
-QUIET = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 
 
 def benchmark(recipe: Recipe, rows: int, rounds: int) -> Report:

@@ -2,11 +2,13 @@
 
 import os
 import time
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
 from t2ipal.images.plan import ImageShard
+from t2ipal.images.rows import Counts
 from t2ipal.images_recipe import ImagesRecipe
 from t2ipal.stages.images import CAPTIONS, STAGE, ShardPainter, image_id
 from t2ipal.store import Store
@@ -33,8 +35,7 @@ class StandIn(ShardPainter):
         part = captions.slice(shard.start, shard.stop - shard.start)
         table = pa.Table.from_pylist([_row(each) for each in part.to_pylist()], schema=IMAGES)
         self._store.shards(STAGE).write(shard.name, table, shard.extra | {WORKER: os.getpid()})
-        counts = dict.fromkeys(("flagged", "redrawn", "refused", "failed"), 0)
-        return {"shard": shard.name, "rows": table.num_rows, **counts}
+        return {"shard": shard.name, "rows": table.num_rows, **asdict(Counts(0, 0, 0))}
 
 
 def stand_in(seconds: float) -> type[StandIn]:

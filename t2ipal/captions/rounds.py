@@ -61,6 +61,7 @@ class Rounds:
             attempt,
             partial(self.drafts.before, attempt=attempt),
         )
+        unanswered = set(names)
         requests = CaptionRequests(self.captions, self.vocabulary, self.drafts, attempt)
         with closing(self.ask(names, requests)) as answers:
             for answer in answers:
@@ -68,11 +69,18 @@ class Rounds:
                     before = counts.get(answer.shard, [])
                     accepted = [*before, table.num_rows - sum(before)]
                     self._keep(answer.shard, table, accepted, collector.rejected)
+                    unanswered.discard(answer.shard)
         if collector.failed:
             raise UserError(
                 f"captions: the language model failed on {collector.failed} answers, "
                 f"the first one with {collector.failure}",
                 "correct the cause and run again: finished shards are kept, only others are written again",
+            )
+        if unanswered:
+            raise UserError(
+                f"captions: the answers of the language model ended, and {len(unanswered)} shards lack some, "
+                f"{min(unanswered)!r} for one",
+                "run again: finished shards are kept, only others are written again",
             )
 
     def _keep(self, name: str, table: pa.Table, accepted: list[int], rejected: str) -> None:

@@ -7,8 +7,12 @@ import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from PIL import Image
 
+from t2ipal.errors import UserError
+from t2ipal.images.lost_device import DeviceLostError
 from t2ipal.images.pipelines import call_arguments, load_pipeline
 from t2ipal.images_recipe import ImagesRecipe
+
+MOST_FAILED = 16  # captions in a row: so many are not to blame themselves
 
 
 @dataclass(frozen=True)
@@ -35,19 +39,37 @@ class Painter:
         self._settings = call_arguments(self._pipeline, recipe)
         self.batch = recipe.batch
         """Captions painted at once; halved for good when memory is short."""
+        self._model = recipe.model
+        self._failed_in_a_row = 0
 
     def paint(self, captions: Sequence[str], seeds: Sequence[int]) -> Iterator[Painting]:
         """Yield one painting for each caption, in order.
 
         A batch for which memory is short is painted in halves; so is one that fails otherwise, down to the
-        caption that is to blame. Raises what leaves the device unusable.
+        caption that is to blame. Raises UserError when that was so for MOST_FAILED captions in a row, in
+        whatever calls, and DeviceLostError when the device is unusable.
         """
         at = 0
         while at < len(captions):
             part = slice(at, at + self.batch)
-            paintings = self._attempt(captions[part], seeds[part])
+            try:
+                paintings = self._attempt(captions[part], seeds[part])
+            except torch.AcceleratorError as error:
+                raise DeviceLostError(_named(error)) from error
+            for caption, painting in zip(captions[part], paintings, strict=True):
+                self._count(caption, painting.failure)
             at += len(paintings)
             yield from paintings
+
+    def _count(self, caption: str, failure: str) -> None:
+        self._failed_in_a_row = self._failed_in_a_row + 1 if failure else 0
+        if self._failed_in_a_row == MOST_FAILED:
+            self._failed_in_a_row = 0
+            raise UserError(
+                f"images: the pipeline {self._model!r} failed on {MOST_FAILED} captions in a row; of "
+                f"{caption!r} it says: {failure}",
+                "check the section images of the recipe, and whether the model fits into the worker's memory",
+            )
 
     def _attempt(self, captions: Sequence[str], seeds: Sequence[int]) -> list[Painting]:
         half = -(-len(captions) // 2)
@@ -56,7 +78,7 @@ class Painter:
         except Exception as error:
             short, failure = out_of_memory(error), _named(error)
             if isinstance(error, torch.AcceleratorError) and not short:
-                raise  # nothing will succeed on this device any more: rows are not to blame
+                raise  # it would be so for each of them
         # Here the exception is gone, and with it what its frames held.
         if short:
             self.batch = min(self.batch, half)

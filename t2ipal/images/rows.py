@@ -6,7 +6,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from t2ipal.errors import UserError
 from t2ipal.images.codec import encode, sha256
 from t2ipal.images_recipe import ImagesRecipe
 from t2ipal.seeds import derive_seed
@@ -56,7 +55,10 @@ def image_seed(recipe_seed: int, image_id: str, attempt: int) -> int:
 def paint_rows(
     painter: "Painter", recipe: ImagesRecipe, seed: int, wanted: Sequence[Wanted]
 ) -> tuple[list[Row], Counts]:
-    """Return the rows of the table `images`, in order. UserError when not one could be painted.
+    """Return the rows of the table `images`, in order.
+
+    What cannot be painted is a row too, with the reason: a shard may hold one image, and is not to end the
+    run. The painter raises UserError when it fails time after time.
 
     Encoding goes on beside the painting, so that a GPU does not wait for it; pixels of a batch are let go as
     they are encoded.
@@ -74,14 +76,8 @@ def paint_rows(
                 rows[i] = _row(wanted[i], number, painting, encoded, recipe.model)
                 blank += [i] if painting.blank else []
             todo = blank
-    failed = [i for i, row in rows.items() if not row["image"]]
-    if rows and len(failed) == len(rows):
-        raise UserError(
-            f"images: the pipeline {recipe.model!r} painted none of the {len(rows)} captions of a shard; of "
-            f"{wanted[0].caption['text']!r} it says: {rows[0]['reason']}",
-            "check the section images of the recipe, and whether the model fits into the worker's memory",
-        )
-    return [rows[i] for i in range(len(wanted))], Counts(redrawn, len(todo), len(failed))
+    failed = sum(not row["image"] for row in rows.values())
+    return [rows[i] for i in range(len(wanted))], Counts(redrawn, len(todo), failed)
 
 
 def _encoded(

@@ -12,6 +12,7 @@ from t2ipal.captions.requests import MakeRequests
 from t2ipal.captions_recipe import CaptionsRecipe
 from t2ipal.picturebook.weights import resolve
 from t2ipal.stages.ray_data import one_row_each, quiet_ray_data, startup_explained
+from t2ipal.vllm_environment import QUIET
 
 # CPUs that Ray sets aside for each small step around the engine. With whole ones a machine of 2 cores would
 # wait for ever.
@@ -98,7 +99,7 @@ def engine_arguments(captions: CaptionsRecipe) -> dict[str, Any]:
 
 def _environment(on_cpu: bool) -> dict[str, str]:
     """Return the environment of the engine's processes; what the user has set stays."""
-    defaults = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    defaults = dict(QUIET)
     if on_cpu:
         # GiB for keys and values. Left alone, vLLM takes half of the machine's memory.
         defaults["VLLM_CPU_KVCACHE_SPACE"] = "1"

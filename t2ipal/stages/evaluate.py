@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from t2ipal.errors import UserError
 from t2ipal.method_names import parse_name
 from t2ipal.recipe import Recipe
-from t2ipal.run_files import METRICS
+from t2ipal.run_files import EVALUATION, METRICS
 from t2ipal.stages import features, tune
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from t2ipal.evaluation.outcome import Outcome
 
 STAGE = "evaluate"
-TABLE = "evaluation/predictions"  # one shard per method
+TABLE = f"{EVALUATION}/predictions"  # one shard per method
 
 
 def pending(recipe: Recipe, store: Store) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any, cast
 import pyarrow as pa
 
 from t2ipal.errors import UserError
+from t2ipal.images.lost_device import DeviceLostError, end_process, forget_losses
 from t2ipal.images.plan import ImageShard, image_shards, surplus, unfinished
 from t2ipal.images.rows import Counts, Wanted, paint_rows
 from t2ipal.images_recipe import ImagesRecipe
@@ -62,6 +63,7 @@ def run(recipe: Recipe, store: Store, worker: type["ShardPainter"] | None = None
     missing = unfinished(planned, shards.done())
     told: Counter[str] = Counter()
     if missing:
+        forget_losses(shards)
         for report in _paint(recipe, store, missing, worker or ShardPainter):
             told.update({name: report[name] for name in ("rows", *_COUNTS)})
     manifests, written = shards.done(), store.shards(CAPTIONS).done().values()
@@ -135,12 +137,18 @@ class ShardPainter:
         self._painter = Painter(recipe, "cuda" if recipe.workers.gpus else "cpu")
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Paint and write the shard that the row (an ImageShard) describes; return its name and counts."""
-        shard = ImageShard(**row)
-        rows, counts = paint_rows(self._painter, self._recipe, self._seed, self._wanted(shard))
+        """Paint and write the shard that the row (an ImageShard) describes; return its name and counts.
+
+        Ends the process when its device is lost.
+        """
+        shard, written = ImageShard(**row), self._store.shards(STAGE)
+        try:
+            rows, counts = paint_rows(self._painter, self._recipe, self._seed, self._wanted(shard))
+        except DeviceLostError as error:
+            end_process(written, shard.name, error)
         told = asdict(counts)
         table = pa.Table.from_pylist(rows, schema=IMAGES)
-        self._store.shards(STAGE).write(shard.name, table, shard.extra | told)
+        written.write(shard.name, table, shard.extra | told)
         return {"shard": shard.name, "rows": len(rows), **told}
 
     def _wanted(self, shard: ImageShard) -> list[Wanted]:

@@ -102,6 +102,18 @@ def test_failures_keep_only_their_shards_open(tmp_path):
     assert list(each.shards.done()) == ["captions-00000", "captions-00002"]
 
 
+@pytest.mark.parametrize("settings", [{}, {"attempts": 3, "drop_similar": 1.0}])
+def test_answers_that_end_too_early_are_missed(tmp_path, settings):
+    def all_but_one(shards, make_requests):
+        yield from (each for each in ask()(shards, make_requests) if each.index != 5)
+
+    each = rounds(tmp_path, all_but_one, **settings)
+    with pytest.raises(UserError, match=r"1 shards lack some, 'captions-00001' for one"):
+        each.complete(each.plan.shards())
+    undisturbed = complete(rounds(tmp_path / "whole", ask(), **settings))
+    assert complete(rounds(tmp_path, ask(), **settings)) == undisturbed
+
+
 def test_equal_captions_are_dropped_but_the_first_of_the_plan(tmp_path):
     settings = {"count": 60, "attempts": 20}
     every = complete(rounds(tmp_path / "every", ask(), **settings))

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from t2ipal.images.painter import Painter, out_of_memory
+from t2ipal.errors import UserError
+from t2ipal.images.lost_device import DeviceLostError
+from t2ipal.images.painter import MOST_FAILED, Painter, out_of_memory
 from t2ipal.images_recipe import ImagesRecipe
 from tests.tiny_pipelines import save_pipeline
 
@@ -142,6 +144,14 @@ def test_a_caption_that_fails_is_found_and_its_neighbours_are_painted(model, at)
     assert painter.batch == 5  # memory was not short
 
 
+def test_failures_between_which_something_is_painted_are_those_of_their_captions(model):
+    captions = [BAD] * (MOST_FAILED - 1) + ["a fish"] + [BAD] * (MOST_FAILED - 1)
+    paintings = list(painter_of(model).paint(captions, range(len(captions))))
+    assert [painting.image is not None for painting in paintings] == [text == "a fish" for text in captions]
+    with pytest.raises(UserError, match="failed on 16 captions in a row"):
+        list(painter_of(model).paint([BAD] * MOST_FAILED, range(MOST_FAILED)))
+
+
 def test_a_device_that_is_lost_is_nobodys_fault(model):
     painter = painter_of(model)
 
@@ -149,7 +159,7 @@ def test_a_device_that_is_lost_is_nobodys_fault(model):
         raise torch.AcceleratorError("CUDA error: device-side assert triggered", 710)
 
     painter._pipeline.unet.register_forward_pre_hook(lose)
-    with pytest.raises(torch.AcceleratorError):
+    with pytest.raises(DeviceLostError, match="device-side assert"):
         list(painter.paint(CAPTIONS, range(5)))
 
 

@@ -6,7 +6,7 @@ import torch
 
 from t2ipal.errors import UserError
 from t2ipal.images.codec import decode, sha256
-from t2ipal.images.painter import Painter
+from t2ipal.images.painter import MOST_FAILED, Painter
 from t2ipal.images.rows import Wanted, image_seed, paint_rows
 from t2ipal.images_recipe import ImagesRecipe
 from t2ipal.seeds import derive_seed
@@ -104,9 +104,19 @@ def test_a_caption_that_cannot_be_painted_is_marked(recipe):
     assert asdict(counts) == {"redrawn": 0, "refused": 0, "failed": 1}
 
 
-def test_a_shard_of_which_nothing_can_be_painted_ends_the_run(recipe):
-    with pytest.raises(UserError, match=r"painted none of the 2 captions of a shard; of '\\ud800' it says: "):
-        paint_rows(Painter(recipe), recipe, SEED, wanted([BAD, BAD]))
+def test_a_caption_that_cannot_be_painted_is_marked_though_it_is_alone_in_its_shard(recipe):
+    rows, counts = paint_rows(Painter(recipe), recipe, SEED, wanted([BAD]))
+    assert [(row["image_id"], row["kept"], row["image"]) for row in rows] == [("c0-0", False, b"")]
+    assert "Error: " in rows[0]["reason"]
+    assert asdict(counts) == {"redrawn": 0, "refused": 0, "failed": 1}
+
+
+def test_a_painter_that_fails_on_one_small_shard_after_another_ends_the_run(recipe):
+    painter = Painter(recipe)
+    for _ in range(MOST_FAILED - 1):
+        assert paint_rows(painter, recipe, SEED, wanted([BAD]))[1].failed == 1
+    with pytest.raises(UserError, match=r"failed on 16 captions in a row; of '\\ud800' it says: \w+Error: "):
+        paint_rows(painter, recipe, SEED, wanted([BAD]))
 
 
 def test_nothing_to_paint(recipe):

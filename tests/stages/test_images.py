@@ -16,10 +16,13 @@ from t2ipal.stages.sheets import sheet_name
 from t2ipal.store import Store
 from t2ipal.tables import CAPTIONS, IMAGES
 from t2ipal.tuning.source import planned_images
+from tests.painted_run import begun, pictures
 from tests.recipes import tiny_recipe
 from tests.tiny_models import save_painter
 from tests.tiny_pipelines import save_pipeline
 from tests.whole_table import read_all
+
+LEFT = "losses_left.json"
 
 
 @pytest.fixture(scope="module")
@@ -35,39 +38,12 @@ def recipe(painter):
     return tiny_recipe(images={"model": painter, "per_caption": 2, "shard_rows": 6, "workers": pool})
 
 
-def claimed(folder, recipe, shards=None):
-    """Return a run folder with captions, the third of every four rejected, as the stage before leaves it."""
-    store = Store.open(str(folder))
-    store.claim(recipe)
-    plan = CaptionPlan.of(recipe)
-    for shard in shards or plan.shards():
-        rows = [
-            {
-                "caption_id": f"c{row:08d}",
-                "text": f"a picture of thing {row}",
-                "labels": list(plan.classes(row)),
-                "requested": list(plan.classes(row)),
-                "source": "test",
-                "model": "test",
-                "seed": 0,
-            }
-            for row in plan.rows(shard)
-            if row % 4 != 2
-        ]
-        store.shards("captions").write(shard, pa.Table.from_pylist(rows, schema=CAPTIONS))
-    return store
-
-
-def pictures(store):
-    return {row["image_id"]: row["sha256"] for row in read_all(store.shards("images")).to_pylist()}
-
-
 @pytest.fixture(scope="module")
 def finished(ray_cluster, tmp_path_factory, painter):
     """A finished run of two actors, its recipe and its report."""
     pool = {"min": 1, "max": 2, "cpus": 0.5}
     recipe = tiny_recipe(images={"model": painter, "per_caption": 2, "shard_rows": 6, "workers": pool})
-    store = claimed(tmp_path_factory.mktemp("run"), recipe)
+    store = begun(str(tmp_path_factory.mktemp("run")), recipe)
     return store, recipe, images.run(recipe, store)
 
 
@@ -141,7 +117,8 @@ def test_images_of_captions_that_are_gone_are_removed(finished, tmp_path):
 
 
 def test_captions_that_are_missing(tmp_path, recipe):
-    store = claimed(tmp_path, recipe, shards=["captions-00000"])
+    store = begun(str(tmp_path), recipe)
+    store.shards("captions").delete(["captions-00001", "captions-00002"])
     assert images.pending(recipe, store) == ["images-00001-000", "images-00002-000"]
     with pytest.raises(UserError, match="2 caption shards are missing, 'captions-00001' for one"):
         images.run(recipe, store)
@@ -152,13 +129,13 @@ def test_a_damaged_model_folder(tmp_path, recipe, ray_cluster):
     empty.mkdir()
     broken = recipe.model_copy(update={"images": recipe.images.model_copy(update={"model": str(empty)})})
     with pytest.raises(UserError, match=r"images\.model: the model folder .* has no model_index\.json"):
-        images.run(broken, claimed(tmp_path / "run", broken))
+        images.run(broken, begun(str(tmp_path / "run"), broken))
 
 
 def test_an_unknown_scheduler(tmp_path, recipe, ray_cluster):
     broken = recipe.model_copy(update={"images": recipe.images.model_copy(update={"scheduler": "Nothing"})})
     with pytest.raises(UserError, match="'Nothing', which is no scheduler"):
-        images.run(broken, claimed(tmp_path, broken))
+        images.run(broken, begun(str(tmp_path), broken))
 
 
 def test_a_sheet_of_each_class_is_made_with_the_images(finished):
@@ -175,7 +152,7 @@ def test_what_became_of_the_images_is_in_the_manifest_and_the_report(finished, t
         assert {key: manifest.extra[key] for key in counts} == counts
     unsafe = save_pipeline("with-safety-checker", tmp_path / "model")
     other = recipe.model_copy(update={"images": recipe.images.model_copy(update={"model": unsafe})})
-    again = claimed(tmp_path / "run", other)
+    again = begun(str(tmp_path / "run"), other)
     worker = ShardPainter(other.images, other.seed, again)
     worker._painter._pipeline.safety_checker.concept_embeds_weights.data.fill_(-2.0)
     shard = planned_images(other, again)[0]
@@ -196,7 +173,36 @@ def test_a_share_of_a_gpu_is_one_that_the_painter_works_on(recipe, tmp_path, gpu
     workers = recipe.images.workers.model_copy(update={"gpus": gpus})
     section = recipe.images.model_copy(update={"workers": workers})
     with pytest.raises((AssertionError, RuntimeError), match=r"CUDA|NVIDIA"):
-        ShardPainter(section, recipe.seed, claimed(tmp_path, recipe))
+        ShardPainter(section, recipe.seed, begun(str(tmp_path), recipe))
+
+
+class LosesItsDevice(ShardPainter):
+    """Loses its device while it denoises, as often as a file in the run says."""
+
+    def __init__(self, recipe, seed, store):
+        super().__init__(recipe, seed, store)
+
+        def lose(module, args):
+            if left := store.read_json(LEFT):
+                store.write_json(LEFT, left - 1)
+                raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered", 700)
+
+        self._painter._pipeline.unet.register_forward_pre_hook(lose)
+
+
+def test_a_painter_that_loses_its_device_is_replaced(finished, recipe, tmp_path):
+    pool = recipe.images.workers.model_copy(update={"max": 1})
+    one = recipe.model_copy(update={"images": recipe.images.model_copy(update={"workers": pool})})
+    store = begun(str(tmp_path), one)
+    store.write_json(LEFT, 1)
+    assert images.run(one, store, LosesItsDevice).rows == 18
+    assert store.read_json(LEFT) == 0
+    assert pictures(store) == pictures(finished[0])
+    store.shards("images").delete(["images-00001-000"])
+    store.write_json(LEFT, 100)
+    with pytest.raises(UserError, match=r"3 processes lost their device over the shard 'images-00001-000'"):
+        images.run(one, store, LosesItsDevice)
+    assert store.read_json(LEFT) == 97
 
 
 def test_a_setting_that_the_pipeline_does_not_take(tmp_path, recipe, ray_cluster):
@@ -204,4 +210,4 @@ def test_a_setting_that_the_pipeline_does_not_take(tmp_path, recipe, ray_cluster
     broken = recipe.model_copy(update={"images": recipe.images.model_copy(update={"options": options})})
     said = r"^images: a worker could not start: images\.options\.max_sequence_length: the call of Stable"
     with pytest.raises(UserError, match=said):
-        images.run(broken, claimed(tmp_path, broken))
+        images.run(broken, begun(str(tmp_path), broken))

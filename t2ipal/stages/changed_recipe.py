@@ -1,0 +1,37 @@
+"""A run that goes on with a recipe that has changed in what comes after the features.
+
+Captions, images and their features cost most, and a run keeps them for good: `Store.claim` refuses a recipe
+that would change them. Tuning and what follows are made anew. What the former recipe left of these is removed
+before the run says that it is the new one's, so that nothing of it can pass for the new one's.
+"""
+
+from t2ipal.recipe import Recipe
+from t2ipal.run_files import BUNDLE, DEPLOY, EVALUATION, TUNE
+from t2ipal.stages import bundle, evaluate, features, tune
+from t2ipal.store import RUN_FILE, Store
+from t2ipal.tuning.source import AGREEMENT
+
+KEPT = ("captions", "images", features.IMAGES, features.CAPTIONS)  # stages whose settings bind a run
+# Stages that are made anew, and the folders of what they leave.
+_REMADE: dict[str, tuple[str, ...]] = {
+    tune.STAGE: (TUNE,),
+    features.TEST: (features.TEST,),
+    evaluate.STAGE: (EVALUATION,),
+    bundle.STAGE: (BUNDLE, DEPLOY),
+}
+
+
+def follow_recipe(recipe: Recipe, store: Store) -> list[str]:
+    """Bind a run to the recipe that has claimed what it keeps; return the stages that are to be made anew as
+    their settings, or those of stages before them, have changed.
+    """
+    bound, now = store.read_json(RUN_FILE)["stages"], recipe.fingerprints()
+    changed = [stage for stage in _REMADE if bound.get(stage) != now[stage]]
+    if not changed:
+        return []
+    for folder in (folder for stage in changed for folder in _REMADE[stage]):
+        store.delete_folder(folder)
+    if recipe.images.agreement is None:
+        store.delete_folder(AGREEMENT)  # verdicts of another filter tell what they are of
+    store.bind(recipe)
+    return changed
