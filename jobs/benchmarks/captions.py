@@ -56,13 +56,24 @@ def benchmark(recipe: Recipe, rows: int, rounds: int) -> Report:
 
 
 def one_engine(recipe: Recipe, rows: int) -> Recipe:
-    """Return the recipe with one engine and at least `rows` answers to write."""
+    """Return the recipe with one engine and at least `rows` answers to write, each asked for once.
+
+    UserError for a recipe in which no engine of the job's own writes.
+    """
     if recipe.captions is None:
         raise UserError("the recipe has no section captions: no language model writes", "give another recipe")
+    if recipe.captions.endpoint is not None:
+        raise UserError(
+            "captions.endpoint: a server writes, and the job has no engine whose speed could be compared",
+            "leave captions.endpoint out, or give another recipe",
+        )
     a_shard = recipe.captions.shard_rows * recipe.captions.candidates
     shards = max(3, -(-rows // a_shard))
     workers = recipe.captions.workers.model_copy(update={"min": 1, "max": 1})
-    asked = {"count": shards * recipe.captions.shard_rows, "workers": workers}
+    # Both sides write the same answers. With a further attempt, or a comparison of all captions, a shard
+    # would not be committed as soon as its answers are there.
+    once = {"attempts": 1, "drop_similar": None, "prior": None}
+    asked = {"count": shards * recipe.captions.shard_rows, "workers": workers, **once}
     return recipe.model_copy(
         update={
             "captions": recipe.captions.model_copy(update=asked),
