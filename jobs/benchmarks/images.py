@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from jobs.benchmarks.commits import commits, seconds_per_row
 from jobs.benchmarks.machine import cores
-from jobs.benchmarks.process import measured, serve
+from jobs.benchmarks.process import in_effect, measured, serve
 from jobs.benchmarks.report import Report
 from jobs.benchmarks.rounds import by_turns
 from jobs.checks import models_are_local
@@ -50,6 +50,7 @@ def benchmark(recipe: Recipe, rows: int, rounds: int) -> Report:
         "dtype": recipe.images.dtype,
         "device": _device(recipe),
         "threads": cores(),
+        "environment": in_effect(threads),  # of both
         "rounds": rounds,
     }
     return Report(COMMAND, settings, found.figures(), found.table("plain diffusers"))
