@@ -1,16 +1,20 @@
-"""The captions stage, beside vLLM's own offline API with the same engine, messages and sampling."""
+"""The captions stage, beside vLLM's own offline API with the same model, messages and sampling.
+
+Both are timed from when the rows of one shard are done, which warms them up, until the engine is no longer
+full: without its start and without its end, where it has less and less to do. Within that time both apply the
+chat template to nearly all rows: LLM.chat hands its engine, which works meanwhile, one row after another.
+"""
 
 import os
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from jobs.benchmarks.commits import commits, seconds_per_row
+from jobs.benchmarks.commits import commits, seconds_per_row, shard_times
 from jobs.benchmarks.machine import cores
-from jobs.benchmarks.process import measured, serve
+from jobs.benchmarks.process import EQUAL, measured, serve
 from jobs.benchmarks.report import Report
 from jobs.benchmarks.rounds import by_turns
 from jobs.checks import models_are_local
@@ -18,6 +22,7 @@ from jobs.ray_session import RaySession
 from t2ipal.captions.collect import answer_seed
 from t2ipal.captions.plan import CaptionPlan
 from t2ipal.captions.prompt import chat_messages
+from t2ipal.captions_recipe import CaptionsRecipe
 from t2ipal.errors import UserError
 from t2ipal.picturebook.weights import resolve
 from t2ipal.recipe import Recipe
@@ -29,7 +34,6 @@ from t2ipal.vocabulary import Vocabulary
 COMMAND = "captions"
 ROWS = 12288
 MODULE = "jobs.benchmarks.captions"
-WARM_SHARDS = 1
 
 
 def benchmark(recipe: Recipe, rows: int, rounds: int) -> Report:
@@ -39,30 +43,43 @@ def benchmark(recipe: Recipe, rows: int, rounds: int) -> Report:
     assert asked is not None
     given = {"recipe": recipe.model_dump(mode="json")}
 
-    def side(measure: str) -> float:
-        return float(measured(MODULE, measure, given, QUIET)["seconds_per_row"])
+    found: dict[str, dict[str, Any]] = {}
 
-    found = by_turns(partial(side, "bare"), partial(side, "stage"), rounds)
+    def side(measure: str) -> float:
+        found[measure] = measured(MODULE, measure, given, QUIET)
+        return float(found[measure]["seconds_per_row"])
+
+    times = by_turns(partial(side, "bare"), partial(side, "stage"), rounds)
     settings = {
         "model": asked.model,
         "rows": asked.count * asked.candidates,
         "max_tokens": asked.max_tokens,
-        "engine": asked.engine,
+        **{f"{name}_{key}": told[key] for name, told in found.items() for key in ("engine", "environment")},
         "device": "cuda" if asked.workers.gpus else "cpu",
         "threads": cores(),
         "rounds": rounds,
     }
-    return Report(COMMAND, settings, found.figures(), found.table("vLLM's LLM.chat"))
+    return Report(COMMAND, settings, times.figures(), times.table("vLLM's LLM.chat"))
 
 
 def one_engine(recipe: Recipe, rows: int) -> Recipe:
-    """Return the recipe with one engine and at least `rows` answers to write."""
+    """Return the recipe with one engine and at least `rows` answers to write, each asked for once.
+
+    UserError for a recipe in which no engine of the job's own writes.
+    """
     if recipe.captions is None:
         raise UserError("the recipe has no section captions: no language model writes", "give another recipe")
-    a_shard = recipe.captions.shard_rows * recipe.captions.candidates
-    shards = max(3, -(-rows // a_shard))
+    if recipe.captions.endpoint is not None:
+        raise UserError(
+            "captions.endpoint: a server writes, and the job has no engine whose speed could be compared",
+            "leave captions.endpoint out, or give another recipe",
+        )
+    shards = max(3, -(-rows // _shard_rows(recipe.captions)))
     workers = recipe.captions.workers.model_copy(update={"min": 1, "max": 1})
-    asked = {"count": shards * recipe.captions.shard_rows, "workers": workers}
+    # Both sides write the same answers. With a further attempt, or a comparison of all captions, a shard
+    # would not be committed as soon as its answers are there.
+    once = {"attempts": 1, "drop_similar": None, "prior": None}
+    asked = {"count": shards * recipe.captions.shard_rows, "workers": workers, **once}
     return recipe.model_copy(
         update={
             "captions": recipe.captions.model_copy(update=asked),
@@ -72,8 +89,8 @@ def one_engine(recipe: Recipe, rows: int) -> Recipe:
 
 
 def stage(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Measure the stage from the commit of its first shard to when the engine is no longer full."""
-    from t2ipal.stages.engine import engine_arguments
+    """Measure the stage by the commits of its shards."""
+    from t2ipal.stages.engine import engine_arguments, engine_environment
 
     given = Recipe.model_validate(recipe)
     asked = given.captions
@@ -87,32 +104,60 @@ def stage(recipe: dict[str, Any]) -> dict[str, Any]:
         if captions.pending(given, store):
             captions.run(given, store)  # says what is wrong
         times = list(commits(store.shards(captions.STAGE)).values())
-    under_way = int(engine_arguments(asked)["max_num_seqs"])
-    return {"seconds_per_row": seconds_per_row(times, asked.shard_rows * asked.candidates, under_way)}
+    engine = engine_arguments(asked)
+    variables = os.environ | engine_environment(on_cpu=not asked.workers.gpus)
+    return {
+        "seconds_per_row": seconds_per_row(times, _shard_rows(asked), int(engine["max_num_seqs"])),
+        "engine": engine,
+        "environment": _shown(variables),
+    }
 
 
 def bare(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Measure one call of LLM.chat with all requests but those of the first shard, which warm it up."""
-    from vllm import LLM, SamplingParams
+    """Measure one call of LLM.chat by when the engine had the last token of each answer.
 
-    from t2ipal.stages.engine import engine_arguments
-
+    Where the recipe says nothing of the engine it is as vLLM sets it up by itself, but for the memory that it
+    takes on a CPU, and for its statistics: they tell those times, of answers that wait to be taken, too.
+    """
     given = Recipe.model_validate(recipe)
     asked = given.captions
     assert asked is not None
     if not asked.workers.gpus:
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
-    engine = LLM(model=resolve(asked.model), **engine_arguments(asked))
+    environment = _shown(os.environ)  # before vLLM adds to it
+    from vllm import LLM, SamplingParams
+
+    from t2ipal.stages.engine import required_arguments
+
+    arguments = {**required_arguments(asked), **asked.engine, "disable_log_stats": False}
+    engine = LLM(model=resolve(asked.model), **arguments)
     requests = list(_requests(given))
-    messages = [each for each, _ in requests]
     sampling = [SamplingParams(**each) for _, each in requests]
-    warm = WARM_SHARDS * asked.shard_rows * asked.candidates
-    engine.chat(messages[:warm], sampling[:warm], use_tqdm=False)
-    begun = time.perf_counter()
-    answers = engine.chat(messages[warm:], sampling[warm:], use_tqdm=False)
-    seconds = time.perf_counter() - begun
+    answers = engine.chat([each for each, _ in requests], sampling, use_tqdm=False)
+    times = shard_times((answer.metrics.last_token_ts for answer in answers), _shard_rows(asked))
+    scheduler = engine.llm_engine.vllm_config.scheduler_config
+    chosen = {name: getattr(scheduler, name) for name in ("max_num_seqs", "max_num_batched_tokens")}
     tokens = sum(len(answer.outputs[0].token_ids) for answer in answers)
-    return {"seconds_per_row": seconds / len(answers), "tokens_per_row": tokens / len(answers)}
+    return {
+        "seconds_per_row": seconds_per_row(times, _shard_rows(asked), scheduler.max_num_seqs),
+        "tokens_per_row": tokens / len(answers),
+        "engine": arguments | chosen,
+        "environment": environment,
+    }
+
+
+def _shard_rows(asked: CaptionsRecipe) -> int:
+    return asked.shard_rows * asked.candidates
+
+
+def _shown(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return those environment variables that an engine's speed may depend on."""
+    defaults = {"VLLM_ENABLE_V1_MULTIPROCESSING": "1"}  # the engine has a process of its own
+    return defaults | {
+        name: value
+        for name, value in sorted(variables.items())
+        if name.startswith("VLLM_") or name in ("OMP_NUM_THREADS", *EQUAL)
+    }
 
 
 def _requests(recipe: Recipe) -> Iterator[tuple[Any, dict[str, Any]]]:

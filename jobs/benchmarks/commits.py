@@ -1,6 +1,6 @@
-"""How fast a stage went, from when its shards were committed."""
+"""How fast a stage or a bare engine went, from when its rows were done."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pyarrow import fs
 
@@ -15,13 +15,22 @@ def commits(shards: Shards) -> dict[str, float]:
     return dict(sorted(times.items(), key=lambda item: item[1]))
 
 
+def shard_times(done: Iterable[float], rows: int) -> list[float]:
+    """Return when each further `rows` rows were done, from when each single row was, in any order."""
+    return sorted(done)[rows - 1 :: rows]
+
+
 def seconds_per_row(times: Sequence[float], rows: int, under_way: int = 0) -> float:
-    """Return the seconds for each row from the first commit on, of shards of `rows` rows.
+    """Return the seconds for each row from the first shard on; `times` is when each shard of `rows` rows was
+    done.
 
     `under_way` is the number of rows that an engine works at together: as many are half done when the first
-    shard is committed, so the time ends when no more than that remain to be committed.
+    shard is, so the time ends when no more than that remain.
     """
     last = len(times) - 1 - under_way // rows
     if last < 1:
-        raise ValueError(f"{len(times)} shards of {rows} rows are too few to tell how fast a stage is")
+        raise ValueError(
+            f"{len(times)} shards of {rows} rows are too few to tell how fast an engine is that works at "
+            f"{under_way} together; give more --rows"
+        )
     return (times[last] - times[0]) / (last * rows)

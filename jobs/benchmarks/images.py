@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from jobs.benchmarks.commits import commits, seconds_per_row
 from jobs.benchmarks.machine import cores
-from jobs.benchmarks.process import measured, serve
+from jobs.benchmarks.process import in_effect, measured, serve
 from jobs.benchmarks.report import Report
 from jobs.benchmarks.rounds import by_turns
 from jobs.checks import models_are_local
@@ -17,8 +17,6 @@ from jobs.ray_session import RaySession
 from t2ipal.captions.plan import CaptionPlan
 from t2ipal.captions.prompt import join_names
 from t2ipal.errors import UserError
-from t2ipal.images.schedulers import scheduler_class
-from t2ipal.picturebook.weights import resolve
 from t2ipal.recipe import Recipe
 from t2ipal.seeds import derive_seed
 from t2ipal.stages import images
@@ -52,20 +50,23 @@ def benchmark(recipe: Recipe, rows: int, rounds: int) -> Report:
         "dtype": recipe.images.dtype,
         "device": _device(recipe),
         "threads": cores(),
+        "environment": in_effect(threads),  # of both
         "rounds": rounds,
     }
     return Report(COMMAND, settings, found.figures(), found.table("plain diffusers"))
 
 
 def one_worker(recipe: Recipe, rows: int) -> Recipe:
-    """Return the recipe with one worker that has all cores, and at least `rows` images in whole batches."""
+    """Return the recipe with one worker that has all cores, and at least `rows` images in whole batches, each
+    painted once.
+    """
     if recipe.captions is None:
         raise UserError("the recipe has no section captions, whose plan is painted", "give another recipe")
     batch = recipe.images.batch
     shard_rows = -(-recipe.images.shard_rows // batch) * batch
     shards = max(2, -(-rows // shard_rows))  # of whole ones, and the first one warms up
     workers = recipe.images.workers.model_copy(update={"min": 1, "max": 1, "cpus": float(cores())})
-    painted = {"per_caption": 1, "captions": None, "shard_rows": shard_rows, "workers": workers}
+    painted = {"per_caption": 1, "captions": None, "shard_rows": shard_rows, "workers": workers, "redraws": 0}
     asked = {"count": shards * shard_rows, "shard_rows": shard_rows}
     return recipe.model_copy(
         update={
@@ -115,26 +116,19 @@ def stage(recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def bare(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Measure a loop over batches that calls the pipeline and nothing else, from the second shard on."""
+    """Measure a loop over batches that calls the pipeline and nothing else, from the second shard on.
+
+    The pipeline is loaded, and its call gets the arguments, as in the stage: whatever a recipe says of them
+    is the same on both sides.
+    """
     import torch
-    from diffusers import AutoPipelineForText2Image
+
+    from t2ipal.images.pipelines import call_arguments, load_pipeline
 
     given = Recipe.model_validate(recipe)
     chosen = given.images
-    height, width = chosen.height_and_width
-    settings: dict[str, Any] = {
-        "num_inference_steps": chosen.steps,
-        "guidance_scale": chosen.guidance,
-        "height": height,
-        "width": width,
-    }
-    load: Any = AutoPipelineForText2Image.from_pretrained  # diffusers has no types
-    pipeline = load(resolve(chosen.model), dtype=getattr(torch, chosen.dtype))
-    if chosen.scheduler is not None:
-        scheduler = scheduler_class(chosen.scheduler)
-        pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
-    pipeline.set_progress_bar_config(disable=True)
-    pipeline.to(_device(given))
+    pipeline = load_pipeline(chosen, _device(given))
+    settings = call_arguments(pipeline, chosen)
     rows = [row for shard in CaptionPlan.of(given).shards() for row in texts(given, shard)]
     seconds = []
     for start in range(0, len(rows), chosen.batch):

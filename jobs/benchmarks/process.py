@@ -33,7 +33,7 @@ def measured(
         with output.open("wb") as file:
             ended = subprocess.run(
                 [sys.executable, "-m", module, str(call), str(result)],
-                env={**EQUAL, **(environment or {}), **os.environ},
+                env=os.environ | in_effect(environment),
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 check=False,
@@ -46,6 +46,11 @@ def measured(
             )
         found: dict[str, Any] = json.loads(result.read_text())
         return found
+
+
+def in_effect(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables that `measured` sets, with the values that they have there."""
+    return {name: os.environ.get(name, value) for name, value in (EQUAL | dict(environment or {})).items()}
 
 
 def serve(measures: Mapping[str, Measure]) -> None:

@@ -1,9 +1,8 @@
-"""The images stage on many workers, with a stand-in engine of fixed cost; and the memory of its driver.
+"""The images stage on many workers, with a stand-in engine of fixed cost; and the drivers of both stages.
 
 What is measured is all that is not the engine: the plan, Ray's pool of actors, commits and manifests.
 """
 
-import resource
 import tempfile
 import time
 from collections import defaultdict
@@ -11,6 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from jobs.benchmarks.commits import commits
+from jobs.benchmarks.driver import peak_bytes
+from jobs.benchmarks.driver import planned as captions_planned
 from jobs.benchmarks.images import with_captions
 from jobs.benchmarks.process import measured, serve
 from jobs.benchmarks.report import Report, table
@@ -42,38 +43,60 @@ def benchmark(
     shards: int = SHARDS,
     planned: Sequence[int] = PLANNED,
 ) -> Report:
-    """Measure the rate on each number of GPUs, and the driver's memory for each number of planned rows."""
-    rates = {number: _rate(recipe, number, seconds, shards) for number in gpus}
+    """Measure the rate on each number of GPUs, and the drivers for each number of planned rows.
+
+    Of the efficiencies one is of the steady state (see `together`), the other of the wall clock: of the whole
+    stage, with the start of its workers and the last ones at work, as every worker has as many shards.
+    """
+    runs = {number: _run(recipe, number, seconds, shards) for number in gpus}
     grown = {rows: _grown(recipe, rows) for rows in planned}
-    one = rates[gpus[0]] / gpus[0]
-    efficiency = {number: rate / (number * one) for number, rate in rates.items()}
+    written = {rows: _written(recipe, rows) for rows in planned}
+    one, first = runs[gpus[0]]["shards_per_s"] / gpus[0], runs[gpus[0]]["seconds"]
+    for number, run in runs.items():
+        run["efficiency"] = run["shards_per_s"] / (number * one)
+        run["wall_clock_efficiency"] = first / run["seconds"]
     figures: dict[str, Any] = {
-        **{f"efficiency_at_{number}": value for number, value in efficiency.items()},
-        **{f"shards_per_s_at_{number}": value for number, value in rates.items()},
+        **{f"{name}_at_{number}": value for number, run in runs.items() for name, value in run.items()},
         **{f"driver_mib_at_{rows}_rows": value for rows, value in grown.items()},
+        **{f"captions_driver_mib_at_{rows}_rows": found["mib"] for rows, found in written.items()},
+        **{f"captions_driver_rows_per_s_at_{rows}": found["rows_per_s"] for rows, found in written.items()},
     }
     settings = {"shard_seconds": seconds, "shards_per_worker": shards, "rows_per_shard": SHARD_ROWS}
-    return Report(COMMAND, settings, figures, _table(rates, efficiency, grown))
+    return Report(COMMAND, settings, figures, _table(runs, grown, written))
 
 
-def _table(rates: dict[int, float], efficiency: dict[int, float], grown: dict[int, float]) -> str:
-    speed = [[str(n), f"{rates[n]:.3f}", f"{100 * efficiency[n]:.1f} %"] for n in rates]
-    memory = [[str(rows), f"{mib:.1f}"] for rows, mib in grown.items()]
+def _table(
+    runs: dict[int, dict[str, float]], grown: dict[int, float], written: dict[int, dict[str, float]]
+) -> str:
+    speed = [
+        [
+            str(gpus),
+            f"{run['shards_per_s']:.3f}",
+            f"{100 * run['efficiency']:.1f} %",
+            f"{run['seconds']:.0f}",
+            f"{100 * run['wall_clock_efficiency']:.1f} %",
+        ]
+        for gpus, run in runs.items()
+    ]
+    drivers = [
+        [str(rows), f"{grown[rows]:.1f}", f"{each['mib']:.1f}", f"{each['rows_per_s']:.0f}"]
+        for rows, each in written.items()
+    ]
     return "\n\n".join(
         [
-            table(["GPUs", "shards per second", "efficiency"], speed),
-            table(["planned rows", "MiB that the driver grew by at most"], memory),
+            table(["GPUs", "shards per second", "efficiency", "s in all", "of the wall clock"], speed),
+            table(["planned rows", "MiB of the images driver", "of the captions driver", "rows/s"], drivers),
         ]
     )
 
 
-def _rate(recipe: Recipe, gpus: int, seconds: float, shards: int) -> float:
+def _run(recipe: Recipe, gpus: int, seconds: float, shards: int) -> dict[str, float]:
     given = pool_of(recipe, gpus, gpus * shards * SHARD_ROWS, SHARD_ROWS)
     with tempfile.TemporaryDirectory() as folder:
         with_captions(given, folder)
         arguments = {"recipe": given.model_dump(mode="json"), "folder": folder, "seconds": seconds}
-        found = float(measured(MODULE, "rate", arguments)["shards_per_second"])
-    say(f"{gpus} GPUs: {found:.3f} shards per second")
+        found: dict[str, float] = measured(MODULE, "rate", arguments)
+    say(f"{gpus} GPUs: {found['shards_per_s']:.3f} shards per second, {found['seconds']:.0f} s in all")
     return found
 
 
@@ -85,6 +108,12 @@ def _grown(recipe: Recipe, rows: int) -> float:
         found = measured(MODULE, "memory", arguments)
     say(f"{rows} planned rows: the driver grew by {found['mib']:.1f} MiB in {found['seconds']:.0f} s")
     return float(found["mib"])
+
+
+def _written(recipe: Recipe, rows: int) -> dict[str, float]:
+    found = captions_planned(recipe, rows)
+    say(f"{rows} planned captions: {found['rows_per_s']:.0f} a second, {found['mib']:.1f} MiB")
+    return found
 
 
 def pool_of(recipe: Recipe, gpus: int, rows: int, shard_rows: int) -> Recipe:
@@ -103,13 +132,15 @@ def pool_of(recipe: Recipe, gpus: int, rows: int, shard_rows: int) -> Recipe:
 
 
 def rate(recipe: dict[str, Any], folder: str, seconds: float) -> dict[str, Any]:
-    """Measure the shards committed a second while all workers are at work."""
+    """Measure the shards committed a second while all workers are at work, and the seconds in all."""
     given, store = _opened(recipe, folder)
     gpus = given.images.workers.max
     with RaySession(given, offline=True, num_gpus=gpus) as session:
         session.start()
+        start = time.monotonic()
         images.run(given, store, stand_in(seconds))
-    return {"shards_per_second": together(by_worker(store), gpus)}
+        whole = time.monotonic() - start
+    return {"shards_per_s": together(by_worker(store), gpus), "seconds": whole}
 
 
 def by_worker(store: Store) -> dict[int, list[float]]:
@@ -143,20 +174,15 @@ def memory(recipe: dict[str, Any], folder: str) -> dict[str, Any]:
     given, store = _opened(recipe, folder)
     with RaySession(given, offline=True, num_gpus=given.images.workers.max) as session:
         session.start()
-        before, start = _peak(), time.monotonic()
+        before, start = peak_bytes(), time.monotonic()
         images.run(given, store, stand_in(0.0))
-    return {"mib": (_peak() - before) / _MIB, "seconds": time.monotonic() - start}
+    return {"mib": (peak_bytes() - before) / _MIB, "seconds": time.monotonic() - start}
 
 
 def _opened(recipe: dict[str, Any], folder: str) -> tuple[Recipe, Store]:
     given, store = Recipe.model_validate(recipe), Store.open(folder)
     store.claim(given)
     return given, store
-
-
-def _peak() -> int:
-    """Return the most memory that this process has held, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from t2ipal.captions.collect import Answer
 from t2ipal.captions.plan import CaptionPlan
 from t2ipal.captions.prior import prior_of
 from t2ipal.captions.report import acceptance, notes, write_report
-from t2ipal.captions.requests import MakeRequests
+from t2ipal.captions.requests import Ask, MakeRequests
 from t2ipal.captions.rounds import Rounds
 from t2ipal.captions_recipe import AnnotatedCaptionsRecipe, CaptionsRecipe
 from t2ipal.errors import UserError
@@ -37,24 +37,25 @@ def pending(recipe: Recipe, store: Store) -> list[str]:
     return store.shards(STAGE).missing(CaptionPlan.of(recipe).shards())
 
 
-def run(recipe: Recipe, store: Store) -> StageReport:
+def run(recipe: Recipe, store: Store, ask: Ask | None = None) -> StageReport:
     """Write the missing shards, and a report on all of them.
 
     Needs an initialised Ray, unless the captions come from a file or a server. If the model fails on single
     rows the others are still finished, and then a UserError says how many failed; their shards stay missing.
+    `ask` reaches the language model; None: the one that the recipe names.
     """
     if isinstance(source := recipe.caption_source, AnnotatedCaptionsRecipe):
         vocabulary = Vocabulary.load(recipe.vocabulary)
         return annotated_captions.run(source, vocabulary, recipe.seed, store.shards(STAGE))
-    return _run_model(recipe, source, store)
+    return _run_model(recipe, source, store, ask or partial(_answers, source))
 
 
-def _run_model(recipe: Recipe, captions: CaptionsRecipe, store: Store) -> StageReport:
+def _run_model(recipe: Recipe, captions: CaptionsRecipe, store: Store, ask: Ask) -> StageReport:
     start = time.monotonic()
     names, shards = CaptionPlan.of(recipe).shards(), store.shards(STAGE)
     missing = pending(recipe, store)
     if missing:
-        _write(recipe, captions, store, missing)
+        _write(recipe, captions, store, missing, ask)
     store.delete_folder(CAPTION_DRAFTS)  # empty now, unless a job was killed after its last shard
     done = shards.done()
     manifests = {name: done[name] for name in names}
@@ -70,8 +71,8 @@ def _run_model(recipe: Recipe, captions: CaptionsRecipe, store: Store) -> StageR
     )
 
 
-def _write(recipe: Recipe, captions: CaptionsRecipe, store: Store, missing: Sequence[str]) -> None:
-    vocabulary, ask = Vocabulary.load(recipe.vocabulary), partial(_answers, captions)
+def _write(recipe: Recipe, captions: CaptionsRecipe, store: Store, missing: Sequence[str], ask: Ask) -> None:
+    vocabulary = Vocabulary.load(recipe.vocabulary)
     plan = CaptionPlan.of(recipe, prior_of(captions, vocabulary, recipe.seed, store, ask))
     Rounds(captions, plan, vocabulary, store.shards(STAGE), ask).complete(missing)
 

@@ -82,7 +82,7 @@ def engine_config(captions: CaptionsRecipe, model: str, shards: int) -> vLLMEngi
         # torch.
         tokenize_stage=False,
         detokenize_stage=False,
-        runtime_env={"env_vars": _environment(on_cpu=not workers.gpus)},
+        runtime_env={"env_vars": engine_environment(on_cpu=not workers.gpus)},
     )
 
 
@@ -90,14 +90,19 @@ def engine_arguments(captions: CaptionsRecipe) -> dict[str, Any]:
     """Return the arguments of vLLM's engine: the recipe's, and ours where it says nothing."""
     # Sequences at once as in vLLM's offline API. An engine of ray.data.llm would take half as many.
     defaults: dict[str, Any] = {"disable_log_stats": True, "max_num_seqs": 256}
-    if not captions.workers.gpus:
-        # Of a request with a seed a prompt must not be cut in two there: the engine would end with "CPU
-        # Generator does not use offset" (vLLM 0.29).
-        return {**defaults, "enable_chunked_prefill": False, **captions.engine}
-    return {**defaults, "max_num_batched_tokens": 8192, **captions.engine}
+    if captions.workers.gpus:
+        defaults["max_num_batched_tokens"] = 8192
+    return {**defaults, **required_arguments(captions), **captions.engine}
 
 
-def _environment(on_cpu: bool) -> dict[str, str]:
+def required_arguments(captions: CaptionsRecipe) -> dict[str, Any]:
+    """Return the arguments without which the engine could not answer the requests."""
+    # Of a request with a seed a prompt must not be cut in two on a CPU: the engine would end with "CPU
+    # Generator does not use offset" (vLLM 0.29).
+    return {} if captions.workers.gpus else {"enable_chunked_prefill": False}
+
+
+def engine_environment(on_cpu: bool) -> dict[str, str]:
     """Return the environment of the engine's processes; what the user has set stays."""
     defaults = dict(QUIET)
     if on_cpu:
