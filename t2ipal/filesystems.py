@@ -7,6 +7,8 @@ from pyarrow import fs
 # Of a request to S3: the waits between them double, and are half a minute in all. pyarrow's own 3 are gone
 # in 2 s, which is less than a busy server asks for.
 S3_ATTEMPTS = 8
+# Its client for Google Cloud Storage, left alone, repeats a request for a quarter of an hour.
+GCS_RETRY_S = 30
 
 
 def connect(uri: str) -> tuple[fs.FileSystem, str, str]:
@@ -18,7 +20,7 @@ def connect(uri: str) -> tuple[fs.FileSystem, str, str]:
     if "://" not in uri:
         path = os.path.abspath(os.path.expanduser(uri))
         return fs.LocalFileSystem(), path, path
-    filesystem, root = fs.FileSystem.from_uri(uri)
+    filesystem, root = fs.FileSystem.from_uri(_with_retry_limit(uri))
     if isinstance(filesystem, fs.S3FileSystem):
         filesystem = _patient(filesystem)
     return filesystem, root, uri
@@ -27,6 +29,13 @@ def connect(uri: str) -> tuple[fs.FileSystem, str, str]:
 def has_folders(filesystem: fs.FileSystem) -> bool:
     """Say whether a file needs a folder to lie in; in an object store the folder is a part of its name."""
     return not isinstance(filesystem, fs.S3FileSystem | fs.GcsFileSystem)
+
+
+def _with_retry_limit(uri: str) -> str:
+    """Return a URI of Google Cloud Storage with a limit, unless it has one; any other as it is."""
+    if not uri.startswith(("gs://", "gcs://")) or "retry_limit_seconds=" in uri:
+        return uri
+    return f"{uri}{'&' if '?' in uri else '?'}retry_limit_seconds={GCS_RETRY_S}"
 
 
 def _patient(filesystem: fs.S3FileSystem) -> fs.S3FileSystem:

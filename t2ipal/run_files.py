@@ -8,6 +8,7 @@ TUNE = "tune"  # the folder of tuning; `t2ipal.tuning.trial` names the files in 
 # Beside the table of captions; its readers pass over names with an underscore.
 CAPTION_PRIOR = "captions/_prior.json"
 CAPTION_REPORT = "captions/_report.json"
+CAPTION_DRAFTS = "captions/_drafts"  # the folder; gone when the captions are finished
 
 METRICS = "evaluation/metrics.json"
 

@@ -136,6 +136,13 @@ class Shards:
                 "again",
             ) from error
 
+    def is_whole(self, name: str, manifest: Manifest) -> bool:
+        """Say whether a shard's file holds, byte for byte, what its manifest says was written."""
+        try:
+            return hashlib.sha256(self.content(name)).hexdigest() == manifest.sha256
+        except FileNotFoundError:
+            return False
+
     def content(self, name: str) -> bytes:
         """Return the bytes of a shard's Parquet file; FileNotFoundError if there is none."""
         return self.store.read_bytes(self._parquet(name))

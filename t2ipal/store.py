@@ -13,7 +13,7 @@ import json
 import os
 import uuid
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -139,6 +139,17 @@ class Store:
         self._listings.end()
         with self._explained("delete", name):
             self.filesystem.delete_file(self.path(name))
+
+    def delete_folder(self, name: str) -> None:
+        """Remove a folder and all that is in it, if it is there."""
+        path = self.path(name)
+        with self._explained("delete", name):
+            if self.filesystem.get_file_info(path).type == fs.FileType.NotFound:
+                return
+            self._listings.end()
+            # Where a folder is but a part of names, it is gone with the last file in it.
+            with suppress(FileNotFoundError):
+                self.filesystem.delete_dir(path)
 
     @contextmanager
     def _explained(self, doing: str, name: str) -> Iterator[None]:

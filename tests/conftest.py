@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from t2ipal.store import Store
+    from tests.gcs_server import GcsServer
     from tests.s3_server import S3Server
 
 # One thread a process: on a small or busy machine the threads of several processes wait for each other.
@@ -69,13 +70,23 @@ def s3() -> "Iterator[S3Server]":
         yield server
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(scope="session")
+def gcs() -> "Iterator[GcsServer]":
+    """An emulator of Google Cloud Storage on this machine."""
+    from tests.gcs_server import GcsServer
+
+    with GcsServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["local", "s3", "gcs"])
 def store(request: pytest.FixtureRequest, tmp_path: "Path") -> "Store":
-    """An empty run, in a local folder and in an object store."""
+    """An empty run, in a local folder and in object stores."""
     from t2ipal.store import Store
 
-    local = request.param == "local"
-    return Store.open(str(tmp_path / "run") if local else request.getfixturevalue("s3").uri(tmp_path.name))
+    if request.param == "local":
+        return Store.open(str(tmp_path / "run"))
+    return Store.open(request.getfixturevalue(request.param).uri(tmp_path.name))
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

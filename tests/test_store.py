@@ -93,6 +93,15 @@ def test_json_and_bytes(store):
         store.read_bytes("evaluation/nothing")
 
 
+def test_a_folder_goes_with_all_that_is_in_it(store):
+    for name in ("captions/_drafts/a", "captions/_drafts/_manifests/b", "captions/c"):
+        store.write_bytes(name, b"text")
+    for _ in range(2):
+        store.delete_folder("captions/_drafts")
+        assert [file.base_name for file in store.files("captions")] == ["c"]
+        assert not store.exists("captions/_drafts/_manifests/b")
+
+
 def test_claim_keeps_another_recipe_out(store):
     store.claim(Recipe.model_validate(DATA))
     store.shards("captions").write("s-0", TABLE)

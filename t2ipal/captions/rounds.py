@@ -44,7 +44,7 @@ class Rounds:
         If the model fails on single answers the attempt is finished for all other shards, and then a
         UserError says how many failed.
         """
-        self.drafts.clear(keep=missing)
+        self.drafts.sweep(missing)
         for attempt in range(1, self.captions.attempts + 1):
             if names := self.drafts.waiting(missing, attempt):
                 self._attempt(attempt, names)

@@ -19,7 +19,7 @@ from t2ipal.errors import UserError
 from t2ipal.model_folder import check_model_folder
 from t2ipal.picturebook.weights import resolve
 from t2ipal.recipe import Recipe
-from t2ipal.run_files import CAPTION_REPORT
+from t2ipal.run_files import CAPTION_DRAFTS, CAPTION_REPORT
 from t2ipal.shards import Manifest
 from t2ipal.stages import annotated_captions
 from t2ipal.stages.report import StageReport
@@ -55,6 +55,7 @@ def _run_model(recipe: Recipe, captions: CaptionsRecipe, store: Store) -> StageR
     missing = pending(recipe, store)
     if missing:
         _write(recipe, captions, store, missing)
+    store.delete_folder(CAPTION_DRAFTS)  # empty now, unless a job was killed after its last shard
     done = shards.done()
     manifests = {name: done[name] for name in names}
     if not any(manifest.rows for manifest in manifests.values()):

@@ -1,7 +1,7 @@
 """Which shards the tables of a run are to have: what the recipe and the tables before them call for."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from t2ipal.captions.annotated import caption_seed
@@ -12,6 +12,8 @@ from t2ipal.errors import StoreError, UserError
 from t2ipal.evaluation.shards import open_photos, part_numbers
 from t2ipal.images.plan import image_shards
 from t2ipal.recipe import Recipe
+from t2ipal.run_files import CAPTION_DRAFTS
+from t2ipal.shards import Shards
 from t2ipal.stages import annotated_captions, captions, evaluate, features, images
 from t2ipal.store import Store
 from t2ipal.verification import rows
@@ -20,6 +22,7 @@ from t2ipal.verification.shard import Planned
 # The tables of a run, each after those that it is made from.
 READS: dict[str, tuple[str, ...]] = {
     captions.STAGE: (),
+    CAPTION_DRAFTS: (),
     images.STAGE: (captions.STAGE,),
     features.IMAGES: (images.STAGE, captions.STAGE),
     features.CAPTIONS: (captions.STAGE,),
@@ -39,10 +42,29 @@ class TablePlan:
     unknown: str = ""
 
 
+def shards_of(table: str, store: Store) -> Shards:
+    """Return a table's handle."""
+    if table == CAPTION_DRAFTS:
+        return replace(store.shards(captions.STAGE), stage=CAPTION_DRAFTS)
+    return store.shards(table)
+
+
+def is_begun(table: str, recipe: Recipe, store: Store) -> bool:
+    """Say whether there is something of a table that is to be right.
+
+    Drafts are, for as long as captions are to be made from them. What is left of them later means nothing,
+    and the next run removes it.
+    """
+    if table == CAPTION_DRAFTS and not captions.pending(recipe, store):
+        return False
+    return bool(store.shards(table).written())
+
+
 def plan_of(table: str, recipe: Recipe, store: Store) -> TablePlan:
     """Return what a table is to hold."""
     plans: dict[str, Callable[[Recipe, Store], TablePlan]] = {
         captions.STAGE: _captions,
+        CAPTION_DRAFTS: _drafts,
         images.STAGE: _images,
         features.IMAGES: _image_features,
         features.CAPTIONS: _caption_features,
@@ -62,6 +84,12 @@ def _captions(recipe: Recipe, store: Store) -> TablePlan:
     return TablePlan(
         [Planned(name, {}, partial(rows.captions, plan.rows(name), seeds)) for name in plan.shards()]
     )
+
+
+def _drafts(recipe: Recipe, store: Store) -> TablePlan:
+    """Any of the captions' shards may be a draft first, and none needs to be."""
+    there = set(store.shards(CAPTION_DRAFTS).written())
+    return TablePlan([shard for shard in _captions(recipe, store).shards if shard.name in there])
 
 
 def _answer_seeds(captions: CaptionsRecipe, seed: int, index: int) -> set[int]:

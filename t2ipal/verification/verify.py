@@ -19,7 +19,7 @@ from t2ipal.store import RUN_FILE, Store
 from t2ipal.validation import describe
 from t2ipal.verification.fault import Fault
 from t2ipal.verification.shard import Listing, Planned, check_shard
-from t2ipal.verification.tables import READS, plan_of
+from t2ipal.verification.tables import READS, is_begun, plan_of, shards_of
 
 # Shards at once: one is fetched while another is hashed.
 _READERS = 4
@@ -66,7 +66,7 @@ def open_run(uri: str, recipe: str | None = None, writable: bool = False) -> tup
 
 def verify(recipe: Recipe, store: Store) -> Iterator[TableReport]:
     """Yield what is found in each table that was begun, or that a later one was made from."""
-    begun = {table for table in READS if store.shards(table).written()}
+    begun = {table for table in READS if is_begun(table, recipe, store)}
     for table in READS:
         if table in begun or any(table in READS[later] for later in begun):
             yield _verify_table(table, recipe, store)
@@ -83,7 +83,7 @@ def repair(store: Store, faults: list[Fault]) -> None:
 
 
 def _verify_table(table: str, recipe: Recipe, store: Store) -> TableReport:
-    shards, plan = store.shards(table), plan_of(table, recipe, store)
+    shards, plan = shards_of(table, store), plan_of(table, recipe, store)
     listing = Listing(frozenset(shards.row_files()), frozenset(shards.manifest_files()))
     planned = {shard.name for shard in plan.shards}
     others = sorted((listing.rows | listing.manifests) - planned)

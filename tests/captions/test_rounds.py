@@ -1,8 +1,12 @@
+from contextlib import ExitStack
+from dataclasses import replace
+
 import pytest
 
 from t2ipal.captions.collect import answer_seed
-from t2ipal.errors import UserError
+from t2ipal.errors import StoreError, UserError
 from tests.captions.writing import ask, rounds
+from tests.s3_server import FULL, READ_ONLY
 from tests.whole_table import read_all
 
 
@@ -141,3 +145,76 @@ def test_an_end_between_commits_of_distinct_captions(tmp_path, monkeypatch):
     asked = []
     assert complete(rounds(tmp_path / "b", ask(asked=asked), **settings)) == undisturbed
     assert asked == []
+
+
+def drafted(folder, **settings):
+    """A run that ended when the first attempt was made, the third row of each shard being left."""
+    each = rounds(folder, ask(fails=lambda request: request["candidate"] >= 1), attempts=20, **settings)
+    with pytest.raises(UserError, match="no memory"):
+        each.complete(each.plan.shards())
+    assert each.drafts.shards.written() == each.shards.missing(each.plan.shards()) != []
+    return each
+
+
+def flipped(content):
+    """Change a byte of a text, so that the file still is Parquet."""
+    at = content.index(b"house")
+    return content[:at] + b"m" + content[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda content: content[:-9], id="cut"),
+        pytest.param(lambda content: bytes(len(content)), id="zeros"),
+        pytest.param(flipped, id="changed"),
+    ],
+)
+def test_a_draft_that_is_damaged_is_begun_anew(tmp_path, damage):
+    undisturbed = complete(rounds(tmp_path / "a", ask(), attempts=20))
+    each = drafted(tmp_path / "b")
+    name, *others = each.drafts.shards.written()
+    path = f"{each.drafts.shards.stage}/{name}.parquet"
+    store = each.shards.store
+    store.write_bytes(path, damage(store.read_bytes(path)))
+    asked = []
+    assert complete(rounds(tmp_path / "b", ask(asked=asked), attempts=20)) == undisturbed
+    assert {request["shard"] for request in asked if request["candidate"] == 0} == {name}
+    assert {request["shard"] for request in asked} == {name, *others}
+
+
+def test_drafts_of_another_recipe_or_shard_are_removed(tmp_path):
+    undisturbed = complete(rounds(tmp_path / "a", ask(), attempts=20))
+    each = drafted(tmp_path / "b")
+    drafts = each.drafts.shards
+    foreign = drafts.written()[0]
+    rows, extra = drafts.read(foreign), drafts.done()[foreign].extra
+    replace(drafts, fingerprint="another").write(foreign, rows, extra)
+    drafts.write("captions-00007", rows, extra)
+    asked = []
+    each = rounds(tmp_path / "b", ask(asked=asked), attempts=20)
+    assert complete(each) == undisturbed
+    assert {request["shard"] for request in asked if request["candidate"] == 0} == {foreign}
+
+
+@pytest.mark.parametrize("why", [FULL, READ_ONLY])
+@pytest.mark.parametrize("settings", [{}, {"drop_similar": 1.0}], ids=["", "distinct"])
+def test_a_store_that_cannot_be_written_for_a_while(s3, tmp_path, why, settings):
+    undisturbed = complete(rounds(tmp_path, ask(), count=24, attempts=4, **settings))
+    uri = s3.uri(tmp_path.name)
+    with ExitStack() as stack:
+
+        def refused(shards, make_requests):
+            for count, answer in enumerate(ask()(shards, make_requests)):
+                if count == 18:
+                    stack.enter_context(s3.refusing_writes(why))
+                yield answer
+
+        each = rounds(uri, refused, count=24, attempts=4, **settings)
+        with pytest.raises(StoreError, match=r"(?s)cannot write 'captions/.*make room there"):
+            each.complete(each.plan.shards())
+    kept = {*each.drafts.shards.done(), *each.shards.done()}
+    assert 0 < len(kept) < 6
+    asked = []
+    assert complete(rounds(uri, ask(asked=asked), count=24, attempts=4, **settings)) == undisturbed
+    assert kept.isdisjoint(request["shard"] for request in asked if request["candidate"] == 0)

@@ -4,11 +4,12 @@ from dataclasses import replace
 import pytest
 
 from t2ipal.captions.collect import Answer, Collector, answer_seed
+from t2ipal.captions.drafts import Drafts
 from t2ipal.captions.plan import CaptionPlan
 from t2ipal.captions.prior import prior_of
 from t2ipal.captions.rounds import Rounds
 from t2ipal.errors import UserError
-from t2ipal.run_files import CAPTION_REPORT
+from t2ipal.run_files import CAPTION_DRAFTS, CAPTION_REPORT
 from t2ipal.stages import captions
 from t2ipal.stages.engine import engine_config
 from t2ipal.store import Store
@@ -159,6 +160,17 @@ def test_a_finished_stage_starts_no_engine(recipe, tmp_path, monkeypatch):
         "pairs": "0 of 6",
     }
     assert store.read_json(CAPTION_REPORT)["classes"][name] == 1
+
+
+def test_a_finished_stage_leaves_no_drafts(recipe, tmp_path):
+    store, plan = claimed(tmp_path, recipe), CaptionPlan.of(recipe)
+    finish(store, recipe, [f"a {Vocabulary.load(recipe.vocabulary).names[plan.classes(0)[0]]}"] * 16)
+    drafts = Drafts.of(plan, store.shards("captions")).shards
+    name = plan.shards()[0]
+    drafts.write(name, drafts.store.shards("captions").read(name), {"accepted": [1]})
+    store.write_bytes(f"{CAPTION_DRAFTS}/captions-00001.parquet", b"torn")
+    assert captions.run(recipe, store).already_complete
+    assert sorted(path.name for path in (tmp_path / "captions").glob("_*")) == ["_manifests", "_report.json"]
 
 
 def test_no_caption_at_all_ends_the_stage(recipe, tmp_path):

@@ -1,5 +1,7 @@
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -224,6 +226,46 @@ def test_what_is_removed_is_made_again_and_the_same(copy, whole, tmp_path, capsy
     paint(recipe, store)
     assert main([store.uri]) == 0
     assert pictures(store) == pictures(whole[1])
+
+
+DRAFTS = "captions/_drafts"
+
+
+def write_drafts(store, recipe):
+    """Draft a shard whole, one cut short, one under another recipe, one that is not planned."""
+    shards = store.shards("captions")
+    drafts = replace(shards, stage=DRAFTS)
+    for name in shards.done():
+        drafts.write(name, shards.read(name), {"accepted": [1]})
+    cut(Path(store.path(f"{DRAFTS}/captions-00001.parquet")))
+    replace(drafts, fingerprint="another").write("captions-00002", shards.read("captions-00002"))
+    drafts.write("captions-00009", shards.read("captions-00002"))
+    Path(store.path(f"{DRAFTS}/.captions-00002.parquet.0123.tmp")).write_bytes(b"PAR1")
+
+
+def test_drafts_of_captions_are_looked_at_while_some_are_missing(copy):
+    store, recipe = copy
+    write_drafts(store, recipe)
+    store.shards("captions").delete(["captions-00001"])
+    (found,) = [report for report in verify(recipe, store) if report.table == DRAFTS]
+    assert (found.shards, found.rows, found.unknown) == (1, 3, "")
+    assert [(each.kind, each.name) for each in found.faults] == [
+        ("torn", "captions-00001"),
+        ("foreign", "captions-00002"),
+        ("foreign", "captions-00009"),
+        ("torn", ".captions-00002.parquet.0123.tmp"),
+    ]
+    repair(store, found.faults)
+    assert replace(store.shards("captions"), stage=DRAFTS).written() == ["captions-00000"]
+    (found,) = [report for report in verify(recipe, store) if report.table == DRAFTS]
+    assert (found.shards, found.faults) == (1, [])
+
+
+def test_what_is_left_of_drafts_is_no_fault_of_finished_captions(copy, capsys):
+    store, recipe = copy
+    write_drafts(store, recipe)
+    assert main([store.uri]) == 0
+    assert "_drafts" not in capsys.readouterr().out
 
 
 def test_a_table_that_was_not_begun_is_not_missed(copy):
