@@ -39,7 +39,7 @@ class Lease:
     """Held as a context; entering raises UserError while another job holds the folder."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self._store = store.apart()  # a sign of life is no reason for the job to list its folders anew
         self._holder = Holder(
             socket.gethostname(), _machine(), os.getpid(), _started(os.getpid()), uuid.uuid4().hex
         )

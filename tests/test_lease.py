@@ -100,3 +100,14 @@ def test_a_job_that_was_taken_over_notices(tmp_path):
         with pytest.raises(UserError, match="another job has begun"):
             mine.check()
     assert run.exists(LEASE_FILE)  # not ours to take away
+
+
+def test_a_sign_of_life_is_no_reason_to_list_folders_anew(store, monkeypatch):
+    monkeypatch.setattr(lease, "BEAT_S", 0.05)
+    with Lease(store), store.listed_once():
+        assert store.files("captions") == []
+        Store.open(store.uri).write_bytes("captions/x", b"")
+        first = store.read_json(LEASE_FILE)["beat"]
+        while store.read_json(LEASE_FILE)["beat"] == first:
+            time.sleep(0.01)
+        assert store.files("captions") == []
