@@ -1,11 +1,12 @@
 """One job at a time on a run's folder: a small file says who works there, and is renewed while they do.
 
 A guard against a second start by mistake, not a lock: two jobs that start within the same instant may both
-pass it. The work of a job that died is taken over at once on its own machine, and elsewhere when it has given
-no sign for a while.
+pass it. On its own machine a job holds the folder for as long as its process lives, even one that stands
+still; elsewhere it is taken over when it has given no sign for a while, and ends itself when it notices.
 """
 
 import os
+import signal
 import socket
 import threading
 import time
@@ -21,7 +22,7 @@ from t2ipal.store import Store
 
 LEASE_FILE = "lease.json"
 BEAT_S = 15.0
-STALE_S = 60.0  # without a sign of life
+STALE_S = 60.0  # without a sign of life, of a process that cannot be looked for
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,19 @@ class Holder:
 
 
 class Lease:
-    """Held as a context; entering raises UserError while another job holds the folder."""
+    """Held as a context; entering raises UserError while another job holds the folder.
+
+    When another job takes it over meanwhile, the main thread is interrupted, as by Ctrl-C, and leaving raises
+    UserError.
+    """
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self._store = store.apart()  # a sign of life is no reason for the job to list its folders anew
         self._holder = Holder(
             socket.gethostname(), _machine(), os.getpid(), _started(os.getpid()), uuid.uuid4().hex
         )
         self._ended = threading.Event()
+        self._successor: Holder | None = None
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
@@ -63,22 +69,30 @@ class Lease:
         """Raise UserError when another job has taken the folder over, as it does when this one had stood
         still.
         """
-        found = _read(self._store)
-        if found is not None and found[0].token != self._holder.token:
-            raise UserError(
-                f"another job has begun to work in {self._store.uri!r}: process {found[0].pid} on "
-                f"{found[0].host}",
-                "let one of them go on; the same command completes what is left",
-            )
+        if (other := self._other()) is not None:
+            raise self._taken_over(other)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
         self._thread.join()
+        if self._successor is not None:
+            raise self._taken_over(self._successor) from error
         with suppress(StoreError):  # what stays behind is stale, and must not hide why the job has ended
             if (found := _read(self._store)) is not None and found[0].token == self._holder.token:
                 self._store.delete(LEASE_FILE)
+
+    def _other(self) -> Holder | None:
+        """Return the job that holds the folder in place of this one."""
+        found = _read(self._store)
+        return None if found is None or found[0].token == self._holder.token else found[0]
+
+    def _taken_over(self, other: Holder) -> UserError:
+        return UserError(
+            f"another job has begun to work in {self._store.uri!r}: process {other.pid} on {other.host}",
+            "let one of them go on; the same command completes what is left",
+        )
 
     def _write(self) -> None:
         self._store.write_json(LEASE_FILE, {**asdict(self._holder), "beat": time.time()})
@@ -86,8 +100,9 @@ class Lease:
     def _renew(self) -> None:
         while not self._ended.wait(BEAT_S):
             try:
-                found = _read(self._store)
-                if found is not None and found[0].token != self._holder.token:
+                if (other := self._other()) is not None:
+                    self._successor = other
+                    os.kill(os.getpid(), signal.SIGINT)  # which wakes a main thread that waits, too
                     return
                 self._write()
             except StoreError:  # one that does not answer may do so at the next beat
@@ -104,12 +119,10 @@ def _read(store: Store) -> tuple[Holder, float] | None:
 
 
 def _alive(holder: Holder, beat: float, store: Store) -> bool:
-    if holder.machine == _machine() and _started(holder.pid) != holder.started:
-        return False
+    if holder.machine == _machine() and holder.started:
+        return _started(holder.pid) == holder.started
     if abs(time.time() - beat) < STALE_S:
         return True
-    if holder.machine == _machine():
-        return False
     # Clocks of two machines may differ by more: whoever is alive renews the lease meanwhile.
     time.sleep(2 * BEAT_S)
     again = _read(store)

@@ -14,7 +14,7 @@ import os
 import uuid
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -113,6 +113,12 @@ class Store:
     def expect_changes(self) -> None:
         """Look at folders anew from now on: others begin to write."""
         self._listings.end()
+
+    def apart(self) -> Self:
+        """Return the same folder as an object of its own: writing through one leaves what the other has
+        listed.
+        """
+        return replace(self, _listings=_Listings())
 
     def read_bytes(self, name: str) -> bytes:
         """Return a file's content; FileNotFoundError if there is none."""
@@ -221,7 +227,7 @@ class Store:
 
 
 class _Listings:
-    """What lies in which folder; known between a beginning and an end."""
+    """What lies in which folder; known between a beginning and an end, which may come from another thread."""
 
     def __init__(self) -> None:
         self._folders: dict[str, list[fs.FileInfo]] | None = None
@@ -233,11 +239,13 @@ class _Listings:
         self._folders = None
 
     def get(self, folder: str) -> list[fs.FileInfo] | None:
-        return None if self._folders is None else self._folders.get(folder)
+        folders = self._folders
+        return None if folders is None else folders.get(folder)
 
     def keep(self, folder: str, files: list[fs.FileInfo]) -> None:
-        if self._folders is not None:
-            self._folders[folder] = files
+        folders = self._folders
+        if folders is not None:
+            folders[folder] = files
 
 
 def _replace_file(path: Path, data: bytes) -> None:

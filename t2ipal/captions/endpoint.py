@@ -9,7 +9,15 @@ from collections.abc import Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from openai import APIConnectionError, APIStatusError, BadRequestError, OpenAI, UnprocessableEntityError
+from openai import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    BadRequestError,
+    OpenAI,
+    UnprocessableEntityError,
+)
+from pydantic import BaseModel, Field, ValidationError
 
 from t2ipal.captions.collect import Answer
 from t2ipal.captions.requests import Request
@@ -17,14 +25,33 @@ from t2ipal.captions_recipe import EndpointRecipe
 from t2ipal.errors import UserError
 
 _NO_KEY = "none"  # the client wants one, and would else take OPENAI_API_KEY to whatever server it is
+_SHOWN_BYTES = 200  # of a reply that is none
+_URL_REMEDY = (
+    "let captions.endpoint.url end as the server's paths begin (mostly /v1), and let captions.model be a "
+    "name that it lists below /models"
+)
+
+
+class _Message(BaseModel):
+    content: str | None = None
+
+
+class _Choice(BaseModel):
+    message: _Message
+
+
+class _Reply(BaseModel):
+    """What is read of a reply; in the rest servers differ."""
+
+    choices: list[_Choice] = Field(min_length=1)
 
 
 def endpoint_answers(endpoint: EndpointRecipe, model: str, requests: Iterable[Request]) -> Generator[Answer]:
     """Yield the answers in the order in which they come; at most `concurrency` requests are open at once.
 
     A request is sent again, with growing waits, when the server cannot be reached or answers 408, 409, 429 or
-    5xx. What stays so, or is refused, ends everything with a UserError; only what the server says of a single
-    request (400, 422) becomes an answer with an error.
+    5xx. What stays so, is refused, or gets a reply that is no completion ends everything with a UserError;
+    only what the server says of a single request (400, 422) becomes an answer with an error.
     """
     client = OpenAI(
         base_url=endpoint.url,
@@ -51,8 +78,9 @@ def endpoint_answers(endpoint: EndpointRecipe, model: str, requests: Iterable[Re
 def _answer(client: OpenAI, endpoint: EndpointRecipe, model: str, request: Request) -> Answer:
     key = request["shard"], request["index"], request["candidate"]
     messages: Any = request["messages"]
+    create = client.chat.completions.with_raw_response.create
     try:
-        answer = client.chat.completions.create(model=model, messages=messages, **request["sampling_params"])
+        reply = create(model=model, messages=messages, **request["sampling_params"])
     except (BadRequestError, UnprocessableEntityError) as error:
         return Answer(*key, text="", error=str(error))
     except APIStatusError as error:
@@ -65,15 +93,25 @@ def _answer(client: OpenAI, endpoint: EndpointRecipe, model: str, request: Reque
             f"captions.endpoint: no answer from {endpoint.url}: {error.__cause__ or error}",
             "start the server, or correct captions.endpoint.url, and run again: finished shards are kept",
         ) from error
-    return Answer(*key, text=answer.choices[0].message.content or "")
+    except APIError as error:
+        raise UserError(f"captions.endpoint: {endpoint.url}: {error}", _URL_REMEDY) from error
+    return Answer(*key, text=_text(reply.content, endpoint.url))
+
+
+def _text(content: bytes, url: str) -> str:
+    """Return the text in a reply; UserError for one that is a page, an error, or cut short."""
+    try:
+        return _Reply.model_validate_json(content).choices[0].message.content or ""
+    except ValidationError as error:
+        begin = content[:_SHOWN_BYTES].decode(errors="replace")
+        raise UserError(
+            f"captions.endpoint: {url} answers with no completion, but with {begin!r}", _URL_REMEDY
+        ) from error
 
 
 def _remedy(status: int) -> str:
     if status in (401, 403):
         return "put a valid API key into the environment variable that captions.endpoint.key_variable names"
     if status == 404:
-        return (
-            "let captions.endpoint.url end as the server's paths begin (mostly /v1), and let captions.model "
-            "be a name that it lists below /models"
-        )
+        return _URL_REMEDY
     return "run again when the server is well: finished shards are kept"

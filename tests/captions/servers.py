@@ -87,6 +87,43 @@ class Between(ThreadingHTTPServer):
         self.server_close()
 
 
+class Fixed(ThreadingHTTPServer):
+    """Gives every request the same reply, with status 200."""
+
+    daemon_threads = True
+
+    def __init__(self, body: bytes, kind: str = "application/json") -> None:
+        super().__init__(("127.0.0.1", 0), _FixedHandler)
+        self.body, self.kind = body, kind
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+    def __enter__(self):
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()
+
+
+class _FixedHandler(BaseHTTPRequestHandler):
+    server: Fixed
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Type", self.server.kind)
+        self.send_header("Content-Length", str(len(self.server.body)))
+        self.end_headers()
+        self.wfile.write(self.server.body)
+
+    def log_message(self, *_):
+        pass
+
+
 class _Handler(BaseHTTPRequestHandler):
     server: Between
 
