@@ -186,9 +186,10 @@ class Store:
             self.bind(recipe)
         self.fingerprints.update(fingerprints)
 
-    def bind(self, recipe: "Recipe") -> None:
-        """Write down that the folder is a recipe's, whatever it was before."""
-        self.write_json(RUN_FILE, {"stages": recipe.fingerprints(), "recipe": recipe.settings()})
+    def bind(self, recipe: "Recipe", without: Collection[str] = ()) -> None:
+        """Write down that the folder is a recipe's, whatever it was before; stages left out are nobody's."""
+        stages = {stage: value for stage, value in recipe.fingerprints().items() if stage not in without}
+        self.write_json(RUN_FILE, {"stages": stages, "recipe": recipe.settings()})
 
     def _check_claim(self, recipe: "Recipe", fingerprints: dict[str, str], stages: Collection[str]) -> None:
         remedy = "give another folder with --run, or set the recipe back"
