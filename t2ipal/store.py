@@ -192,9 +192,10 @@ class Store:
             self.bind(recipe)
         self.fingerprints.update(fingerprints)
 
-    def bind(self, recipe: "Recipe") -> None:
-        """Write down that the folder is a recipe's, whatever it was before."""
-        self.write_json(RUN_FILE, {"stages": recipe.fingerprints(), "recipe": recipe.settings()})
+    def bind(self, recipe: "Recipe", without: Collection[str] = ()) -> None:
+        """Write down that the folder is a recipe's, whatever it was before; stages left out are nobody's."""
+        stages = {stage: value for stage, value in recipe.fingerprints().items() if stage not in without}
+        self.write_json(RUN_FILE, {"stages": stages, "recipe": recipe.settings()})
 
     def expect(self, recipe: "Recipe", stages: Collection[str]) -> None:
         """Raise UserError unless the folder, which a recipe has claimed, is bound to this one as far as

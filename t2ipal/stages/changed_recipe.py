@@ -2,7 +2,7 @@
 
 Captions, images and their features cost most, and a run keeps them for good: `Store.claim` refuses a recipe
 that would change them. Tuning and what follows are made anew. What the former recipe left of these is removed
-before the run says that it is the new one's, so that nothing of it can pass for the new one's.
+before the run says that they are the new one's, so that nothing of it can pass for the new one's.
 """
 
 from t2ipal.recipe import Recipe
@@ -29,6 +29,7 @@ def follow_recipe(recipe: Recipe, store: Store) -> list[str]:
     changed = [stage for stage in _REMADE if bound.get(stage) != now[stage]]
     if not changed:
         return []
+    store.bind(recipe, without=changed)  # a job that is killed now leaves folders that are no longer whole
     for folder in (folder for stage in changed for folder in _REMADE[stage]):
         store.delete_folder(folder)
     if recipe.images.agreement is None:

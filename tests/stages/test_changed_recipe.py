@@ -84,6 +84,24 @@ def test_the_same_recipe_and_what_changes_no_output_leave_the_run_as_it_is(copy)
     assert bundle.pending(others, store) == []
 
 
+def test_a_job_that_is_killed_while_it_removes_results_leaves_none_of_any_recipe(copy, monkeypatch):
+    recipe, store = copy
+    other = changed(recipe, tune={"holdout": 0.5})
+
+    def half(self, name):
+        store.delete(f"{name}/tuned.safetensors")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store), "delete_folder", half)
+        with pytest.raises(KeyboardInterrupt):
+            follow(other, store)
+    assert store.exists(Trial.of(recipe, store).result)
+    assert follow(recipe, store) == AFTER
+    finish(recipe, store)
+    assert follow(recipe, store) == []
+
+
 def test_another_filter_paints_nothing_again(copy):
     recipe, store = copy
     before, plain = kept(store), store.read_bytes(Trial.of(recipe, store).tuned)
