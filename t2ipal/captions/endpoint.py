@@ -92,7 +92,7 @@ async def _answer(client: AsyncOpenAI, endpoint: EndpointRecipe, model: str, req
         ) from error
     except APIConnectionError as error:
         raise UserError(
-            f"captions.endpoint: no answer from {endpoint.url}: {error.__cause__ or error}",
+            f"captions.endpoint: no answer from {endpoint.url}: {_reason(error)}",
             "start the server, or correct captions.endpoint.url, and run again: finished shards are kept",
         ) from error
     except APIError as error:
@@ -109,6 +109,14 @@ def _text(content: bytes, url: str) -> str:
         raise UserError(
             f"captions.endpoint: {url} answers with no completion, but with {begin!r}", _URL_REMEDY
         ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """Return what the innermost exception with a text says; the outer ones only tell that it failed."""
+    chain = [error]
+    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(inner.exceptions[0] if isinstance(inner, BaseExceptionGroup) else inner)
+    return next(text for each in reversed(chain) if (text := str(each)))
 
 
 def _remedy(status: int) -> str:
