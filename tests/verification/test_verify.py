@@ -1,5 +1,7 @@
 import json
+import os
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from t2ipal.store import RUN_FILE, Store
 from t2ipal.tables import PREDICTIONS
 from t2ipal.tuning.judge import judge
 from t2ipal.verification import open_run, repair, verify
+from t2ipal.verification.shard import check_shard
 from tests.finished_images import compute_features, write_dataset
 from tests.painted_run import begun, paint, pictures
 from tests.recipes import tiny_recipe
@@ -372,6 +375,51 @@ def test_nothing_is_removed_while_a_job_is_at_work(copy, capsys):
         assert main([store.uri]) == 0
         assert main([store.uri, "--repair"]) == 2
     assert "another job works in" in capsys.readouterr().err
+
+
+def test_what_a_job_is_writing_is_not_looked_at(copy, capsys):
+    store, recipe = copy
+    write_drafts(store, recipe)
+    store.shards("captions").delete(["captions-00001"])
+    Path(store.path("captions/_manifests/.captions-00001.json.0123.tmp")).write_bytes(b"{")
+    assert main([store.uri]) == 1
+    assert "_drafts" in (told := capsys.readouterr().out)
+    assert "a process was killed" in told
+    with Lease(store):
+        assert main([store.uri]) == 1  # a shard of captions is not there yet
+        told = capsys.readouterr().out
+        assert f"process {os.getpid()} on " in told
+        assert "missing  captions/captions-00001" in told
+        assert "_drafts" not in told
+        assert "a process was killed" not in told
+
+
+@pytest.mark.parametrize("gone", [["rows"], ["manifest"], ["rows", "manifest"]])
+def test_a_draft_that_is_committed_after_it_was_listed(copy, monkeypatch, gone):
+    store, recipe = copy
+    shards = store.shards("captions")
+    drafts = replace(shards, stage=DRAFTS)
+    for name in ("captions-00000", "captions-00001"):
+        drafts.write(name, shards.read(name), {"accepted": [1]})
+    shards.delete(["captions-00001"])
+    paths = {
+        "rows": f"{DRAFTS}/captions-00000.parquet",
+        "manifest": f"{DRAFTS}/_manifests/captions-00000.json",
+    }
+
+    def checked(shards, listing, planned):
+        if planned.name == "captions-00000" and shards.stage == DRAFTS:
+            for each in gone:
+                if store.exists(paths[each]):
+                    store.delete(paths[each])
+        found = check_shard(shards, listing, planned)
+        if planned.name == "captions-00000" and shards.stage == DRAFTS:
+            drafts.delete(["captions-00000"])  # all of it
+        return found
+
+    monkeypatch.setattr(sys.modules["t2ipal.verification.verify"], "check_shard", checked)
+    (found,) = [report for report in verify(recipe, store) if report.table == DRAFTS]
+    assert (found.shards, found.faults) == (1, [])
 
 
 def test_the_shards_of_a_file_of_captions(tmp_path, copy):
