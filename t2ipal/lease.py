@@ -53,9 +53,7 @@ class Lease:
         self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
-        found = _read(self._store)
-        if found is not None and _alive(*found, self._store):
-            holder, _ = found
+        if (holder := at_work(self._store)) is not None:
             raise UserError(
                 f"another job works in {self._store.uri!r}: process {holder.pid} on {holder.host}",
                 "wait until it has ended, or give another folder with --run",
@@ -107,6 +105,12 @@ class Lease:
                 self._write()
             except StoreError:  # one that does not answer may do so at the next beat
                 continue
+
+
+def at_work(store: Store) -> Holder | None:
+    """Return the job that works in a run's folder, if there is one."""
+    found = _read(store)
+    return found[0] if found is not None and _alive(*found, store) else None
 
 
 def _read(store: Store) -> tuple[Holder, float] | None:

@@ -1,17 +1,21 @@
 """A run with captions as a language model leaves them, and images painted in this process: no Ray."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NoReturn
 
 import pyarrow as pa
 
 from t2ipal.captions.collect import answer_seed, caption_id
 from t2ipal.captions.plan import CaptionPlan
+from t2ipal.captions.prior import prior_of
+from t2ipal.captions.requests import MakeRequests
 from t2ipal.images.plan import image_shards
 from t2ipal.recipe import Recipe
 from t2ipal.stages.images import ShardPainter
 from t2ipal.store import Store
 from t2ipal.tables import CAPTIONS
+from t2ipal.vocabulary import Vocabulary
 from tests.whole_table import read_all
 
 
@@ -19,13 +23,18 @@ def begun(uri: str, recipe: Recipe) -> Store:
     """Return a claimed run with its captions, every fourth of them rejected."""
     store = Store.open(uri)
     store.claim(recipe)
-    plan = CaptionPlan.of(recipe)
+    vocabulary = Vocabulary.load(recipe.vocabulary)
+    plan = CaptionPlan.of(recipe, prior_of(recipe.captions, vocabulary, recipe.seed, store, _no_model))
     for shard in plan.shards():
         asked = plan.rows(shard)
         rows = [_caption(recipe, plan, row) for row in asked if row % 4 != 2]
         extra = {"asked": len(asked), "kept": len(rows), "rejected": len(asked) - len(rows)}
         store.shards("captions").write(shard, pa.Table.from_pylist(rows, schema=CAPTIONS), extra)
     return store
+
+
+def _no_model(shards: Sequence[str], requests: MakeRequests) -> NoReturn:
+    raise AssertionError("a prior that asks a language model")
 
 
 def paint(recipe: Recipe, store: Store) -> None:

@@ -1,20 +1,22 @@
 """A server with OpenAI's interface as the language model.
 
-The requests are sent from the driver, by threads that mostly wait: it needs no more of a cluster, and the API
-key stays in one process. (ray.data.llm's HttpRequestProcessor sends the requests of a batch one after the
-other, and hands on neither the status of an error nor its text.)
+The requests are sent from the driver, by one thread with an event loop: it needs no more of a cluster, the
+API key stays in one process, and requests under way can be given up at any moment. (ray.data.llm's
+HttpRequestProcessor sends the requests of a batch one after the other, and hands on neither the status of an
+error nor its text.)
 """
 
 from collections.abc import Generator, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
 
+from anyio.from_thread import start_blocking_portal
 from openai import (
     APIConnectionError,
     APIError,
     APIStatusError,
+    AsyncOpenAI,
     BadRequestError,
-    OpenAI,
     UnprocessableEntityError,
 )
 from pydantic import BaseModel, Field, ValidationError
@@ -53,34 +55,34 @@ def endpoint_answers(endpoint: EndpointRecipe, model: str, requests: Iterable[Re
     5xx. What stays so, is refused, or gets a reply that is no completion ends everything with a UserError;
     only what the server says of a single request (400, 422) becomes an answer with an error.
     """
-    client = OpenAI(
+    openai = AsyncOpenAI(
         base_url=endpoint.url,
         api_key=endpoint.api_key() or _NO_KEY,
         max_retries=endpoint.retries,
         timeout=endpoint.timeout_s,
     )
-    with client, ThreadPoolExecutor(endpoint.concurrency) as pool:
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(openai) as client:
         waiting: set[Future[Answer]] = set()
         try:
             for request in requests:
-                waiting.add(pool.submit(_answer, client, endpoint, model, request))
+                waiting.add(portal.start_task_soon(_answer, client, endpoint, model, request))
                 if len(waiting) == endpoint.concurrency:
                     done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                     yield from (each.result() for each in done)
             while waiting:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 yield from (each.result() for each in done)
-        except BaseException:
-            client.close()  # so that the other requests end too
-            raise
+        finally:
+            for each in waiting:  # a server may let them wait for as long as `timeout_s`
+                each.cancel()
 
 
-def _answer(client: OpenAI, endpoint: EndpointRecipe, model: str, request: Request) -> Answer:
+async def _answer(client: AsyncOpenAI, endpoint: EndpointRecipe, model: str, request: Request) -> Answer:
     key = request["shard"], request["index"], request["candidate"]
     messages: Any = request["messages"]
     create = client.chat.completions.with_raw_response.create
     try:
-        reply = create(model=model, messages=messages, **request["sampling_params"])
+        reply = await create(model=model, messages=messages, **request["sampling_params"])
     except (BadRequestError, UnprocessableEntityError) as error:
         return Answer(*key, text="", error=str(error))
     except APIStatusError as error:
@@ -90,7 +92,7 @@ def _answer(client: OpenAI, endpoint: EndpointRecipe, model: str, request: Reque
         ) from error
     except APIConnectionError as error:
         raise UserError(
-            f"captions.endpoint: no answer from {endpoint.url}: {error.__cause__ or error}",
+            f"captions.endpoint: no answer from {endpoint.url}: {_reason(error)}",
             "start the server, or correct captions.endpoint.url, and run again: finished shards are kept",
         ) from error
     except APIError as error:
@@ -107,6 +109,14 @@ def _text(content: bytes, url: str) -> str:
         raise UserError(
             f"captions.endpoint: {url} answers with no completion, but with {begin!r}", _URL_REMEDY
         ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """Return what the innermost exception with a text says; the outer ones only tell that it failed."""
+    chain = [error]
+    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(inner.exceptions[0] if isinstance(inner, BaseExceptionGroup) else inner)
+    return next(text for each in reversed(chain) if (text := str(each)))
 
 
 def _remedy(status: int) -> str:

@@ -39,6 +39,11 @@ def prior_of(
         )
         content = {"sentences": counts.sentences, **prior.to_json(vocabulary.names)}
         store.write_json(CAPTION_PRIOR, content)
+    return stored_prior(vocabulary, store)
+
+
+def stored_prior(vocabulary: Vocabulary, store: Store) -> Cooccurrence:
+    """Return the prior kept in a run; FileNotFoundError if there is none, UserError if it is damaged."""
     try:
         return Cooccurrence.from_json(store.read_json(CAPTION_PRIOR), vocabulary.names)
     except (ValueError, KeyError, TypeError) as error:

@@ -19,22 +19,31 @@ from t2ipal.images.rows import image_seed
 from t2ipal.images_recipe import ImagesRecipe
 from t2ipal.shards import Shards
 from t2ipal.stages.images import image_id
+from t2ipal.vocabulary import Vocabulary
 
 Row = dict[str, Any]
+Classes = Callable[[int], Sequence[int]]
+"""From the number of a caption to the classes that it is to name."""
 
 _ROWS_AT_ONCE = 64  # of images, as Python's own objects
 _OTHER_SEED = "the seed of {} is not one that the recipe gives it"
 
 
-def captions(numbers: range, seeds: Callable[[int], set[int]], rows: pa.Table) -> str:
-    """Captions with increasing numbers of a range, each with one of the seeds for its number."""
+def captions(
+    numbers: range, seeds: Callable[[int], set[int]], classes: Classes | None, rows: pa.Table
+) -> str:
+    """Captions with increasing numbers of a range, each with one of the seeds for its number and, where they
+    are known, the classes that it was to name.
+    """
     before = numbers.start - 1
-    for row in rows.select(["caption_id", "seed"]).to_pylist():
+    for row in rows.select(["caption_id", "seed", "labels", "requested"]).to_pylist():
         key, number = row["caption_id"], _number(row["caption_id"])
         if number is None or not before < number < numbers.stop:
             return f"the caption {key!r} is not of this shard, or is there twice"
         if row["seed"] not in seeds(number):
             return _OTHER_SEED.format(repr(key))
+        if classes is not None and (problem := _classes(row, classes(number))):
+            return problem
         before = number
     return ""
 
@@ -42,20 +51,24 @@ def captions(numbers: range, seeds: Callable[[int], set[int]], rows: pa.Table) -
 class Sentences:
     """Captions from a file, in whatever order: none may be there twice, in any of the shards.
 
-    Holds their numbers, as whoever chose them from the file held the captions.
+    Their labels are the classes that their text names. Holds their numbers, as whoever chose them from the
+    file held the captions.
     """
 
-    def __init__(self, seeds: Callable[[int], set[int]]) -> None:
-        self._seeds, self._seen, self._lock = seeds, set[int](), Lock()
+    def __init__(self, seeds: Callable[[int], set[int]], vocabulary: Vocabulary) -> None:
+        self._seeds, self._vocabulary = seeds, vocabulary
+        self._seen, self._lock = set[int](), Lock()
 
     def __call__(self, rows: pa.Table) -> str:
         """Compare the rows of one shard; shards may be compared at the same time."""
-        for row in rows.select(["caption_id", "seed"]).to_pylist():
+        for row in rows.select(["caption_id", "text", "seed", "labels", "requested"]).to_pylist():
             key, number = row["caption_id"], _number(row["caption_id"])
             if number is None or self._is_known(number):
                 return f"the caption {key!r} is of no file of captions, or is there twice"
             if row["seed"] not in self._seeds(number):
                 return _OTHER_SEED.format(repr(key))
+            if problem := _classes(row, self._vocabulary.labels(row["text"])):
+                return problem
         return ""
 
     def _is_known(self, number: int) -> bool:
@@ -94,6 +107,12 @@ def caption_features(written: Shards, name: str, rows: pa.Table) -> str:
     return "" if found is None else _differ(found, rows) or _numbers(rows)
 
 
+def verdicts(features: Shards, name: str, rows: pa.Table) -> str:
+    """A verdict on each of the features of images in a shard."""
+    found = _read(features, name, ["image_id"])
+    return "" if found is None else _differ(found, rows)
+
+
 def photo_features(names: Sequence[str], rows: pa.Table) -> str:
     """Features of photos with these names."""
     return _differ([{"image_id": name} for name in names], rows) or _numbers(rows)
@@ -113,6 +132,14 @@ def _differ(wanted: list[Row], rows: pa.Table) -> str:
 def _numbers(rows: pa.Table) -> str:
     broken = not_finite(rows)
     return f"the features of {broken[0]!r} are NaN or infinite" if broken else ""
+
+
+def _classes(row: Row, wanted: Sequence[int]) -> str:
+    """Say which classes a caption names, or was asked for, other than those wanted."""
+    for column in ("labels", "requested"):
+        if row[column] != sorted(wanted):
+            return f"{column} of {row['caption_id']!r} are {row[column]}, and {sorted(wanted)} are called for"
+    return ""
 
 
 def _image(seed: int, redraws: int, row: Row) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+from pyarrow import fs
 
 from t2ipal.shards import Manifest, Shards, parse
 from t2ipal.verification.fault import Fault, Kind
@@ -24,10 +25,15 @@ class Planned:
 
 @dataclass(frozen=True)
 class Listing:
-    """The shards of a table that have a file of rows, and those that have a manifest."""
+    """The shards of a table that have a file of rows, and those that have a manifest, with these files."""
 
-    rows: frozenset[str]
-    manifests: frozenset[str]
+    rows: Mapping[str, fs.FileInfo]
+    manifests: Mapping[str, fs.FileInfo]
+
+    def state(self, name: str) -> list[tuple[int, int] | None]:
+        """Return the size and time of each file of a shard: what is written anew has others."""
+        files = (self.rows.get(name), self.manifests.get(name))
+        return [None if file is None else (file.size, file.mtime_ns) for file in files]
 
 
 class _Wrong(Exception):
@@ -65,6 +71,8 @@ def _manifest(shards: Shards, listing: Listing, name: str) -> Manifest:
         raise _Wrong("missing", "it has no manifest, so it was not finished")
     manifest = shards.manifest(name)
     if manifest is None:
+        if name not in shards.manifest_files():
+            raise _Wrong("missing", "its manifest is gone")
         raise _Wrong("torn", "its manifest cannot be read")
     if manifest.fingerprint != shards.fingerprint:
         raise _Wrong("foreign", "it was written under another recipe")
@@ -72,7 +80,10 @@ def _manifest(shards: Shards, listing: Listing, name: str) -> Manifest:
 
 
 def _rows(shards: Shards, name: str, manifest: Manifest) -> pa.Table:
-    content = shards.content(name)
+    try:
+        content = shards.content(name)
+    except FileNotFoundError:
+        raise _Wrong("missing", "its rows are gone") from None
     if len(content) != manifest.bytes:
         raise _Wrong("torn", f"its file has {len(content)} bytes, and {manifest.bytes} were written")
     if hashlib.sha256(content).hexdigest() != manifest.sha256:

@@ -7,17 +7,21 @@ from functools import partial
 from t2ipal.captions.annotated import caption_seed
 from t2ipal.captions.collect import answer_seed
 from t2ipal.captions.plan import CaptionPlan
+from t2ipal.captions.prior import stored_prior
 from t2ipal.captions_recipe import CaptionsRecipe
 from t2ipal.errors import StoreError, UserError
 from t2ipal.evaluation.shards import open_photos, part_numbers
 from t2ipal.images.plan import image_shards
 from t2ipal.recipe import Recipe
-from t2ipal.run_files import CAPTION_DRAFTS
+from t2ipal.run_files import CAPTION_DRAFTS, CAPTION_PRIOR
 from t2ipal.shards import Shards
 from t2ipal.stages import annotated_captions, captions, evaluate, features, images
 from t2ipal.store import Store
+from t2ipal.tuning.agreement import judged_from
+from t2ipal.tuning.source import AGREEMENT, planned_images
 from t2ipal.verification import rows
 from t2ipal.verification.shard import Planned
+from t2ipal.vocabulary import Vocabulary
 
 # The tables of a run, each after those that it is made from.
 READS: dict[str, tuple[str, ...]] = {
@@ -26,6 +30,7 @@ READS: dict[str, tuple[str, ...]] = {
     images.STAGE: (captions.STAGE,),
     features.IMAGES: (images.STAGE, captions.STAGE),
     features.CAPTIONS: (captions.STAGE,),
+    AGREEMENT: (features.IMAGES, features.CAPTIONS),
     features.TEST: (),
     features.TRAIN: (),
     evaluate.TABLE: (features.TEST,),
@@ -52,9 +57,11 @@ def shards_of(table: str, store: Store) -> Shards:
 def is_begun(table: str, recipe: Recipe, store: Store) -> bool:
     """Say whether there is something of a table that is to be right.
 
-    Drafts are, for as long as captions are to be made from them. What is left of them later means nothing,
-    and the next run removes it.
+    Drafts are, for as long as captions are to be made from them, and verdicts while the recipe asks for them.
+    What is left of either later means nothing.
     """
+    if table == AGREEMENT and recipe.images.agreement is None:
+        return False
     if table == CAPTION_DRAFTS and not captions.pending(recipe, store):
         return False
     return bool(store.shards(table).written())
@@ -68,6 +75,7 @@ def plan_of(table: str, recipe: Recipe, store: Store) -> TablePlan:
         images.STAGE: _images,
         features.IMAGES: _image_features,
         features.CAPTIONS: _caption_features,
+        AGREEMENT: _agreement,
         features.TEST: partial(_photo_features, table),
         features.TRAIN: partial(_photo_features, table),
     }
@@ -79,11 +87,23 @@ def plan_of(table: str, recipe: Recipe, store: Store) -> TablePlan:
 def _captions(recipe: Recipe, store: Store) -> TablePlan:
     if recipe.captions is None:
         return _annotated_captions(recipe, store)
-    plan = CaptionPlan.of(recipe)
+    prior, unknown = None, ""
+    if recipe.captions.prior is not None:
+        try:
+            prior = stored_prior(Vocabulary.load(recipe.vocabulary), store)
+        except FileNotFoundError:
+            unknown = f"{CAPTION_PRIOR} is not there"
+        except StoreError:
+            raise
+        except UserError as error:
+            unknown = error.problem
+    plan = CaptionPlan.of(recipe, prior)
     seeds = partial(_answer_seeds, recipe.captions, recipe.seed)
-    return TablePlan(
-        [Planned(name, {}, partial(rows.captions, plan.rows(name), seeds)) for name in plan.shards()]
-    )
+    classes = None if unknown else plan.classes
+    shards = [
+        Planned(name, {}, partial(rows.captions, plan.rows(name), seeds, classes)) for name in plan.shards()
+    ]
+    return TablePlan(shards, unknown)
 
 
 def _drafts(recipe: Recipe, store: Store) -> TablePlan:
@@ -107,7 +127,7 @@ def _annotated_captions(recipe: Recipe, store: Store) -> TablePlan:
     def seeds(number: int) -> set[int]:
         return {caption_seed(recipe.seed, number)}
 
-    problem = rows.Sentences(seeds)
+    problem = rows.Sentences(seeds, Vocabulary.load(recipe.vocabulary))
     return TablePlan([Planned(name, {}, problem) for name in names])
 
 
@@ -142,6 +162,21 @@ def _caption_features(recipe: Recipe, store: Store) -> TablePlan:
             for work in features.planned(recipe, store, (features.CAPTIONS,))
         ],
         _incomplete(captions.STAGE, captions.pending(recipe, store)),
+    )
+
+
+def _agreement(recipe: Recipe, store: Store) -> TablePlan:
+    source = judged_from(recipe, store)
+    # A verdict follows from all captions and images.
+    waiting = [features.pending(recipe, store, (table,)) for table in (features.IMAGES, features.CAPTIONS)]
+    if source is None or captions.pending(recipe, store) or any(waiting):
+        return TablePlan([], "the tables of features are not complete")
+    encoded = store.shards(features.IMAGES)
+    return TablePlan(
+        [
+            Planned(shard.name, {"source": source}, partial(rows.verdicts, encoded, shard.name))
+            for shard in planned_images(recipe, store)
+        ]
     )
 
 

@@ -13,13 +13,14 @@ from pydantic import ValidationError
 
 from t2ipal.errors import UserError
 from t2ipal.recipe import Recipe, load_recipe
+from t2ipal.run_files import CAPTION_DRAFTS
 from t2ipal.shards import Shards
 from t2ipal.stages import features
 from t2ipal.store import RUN_FILE, Store
 from t2ipal.validation import describe
 from t2ipal.verification.fault import Fault
 from t2ipal.verification.shard import Listing, Planned, check_shard
-from t2ipal.verification.tables import READS, is_begun, plan_of, shards_of
+from t2ipal.verification.tables import READS, TablePlan, is_begun, plan_of, shards_of
 
 # Shards at once: one is fetched while another is hashed.
 _READERS = 4
@@ -64,12 +65,17 @@ def open_run(uri: str, recipe: str | None = None, writable: bool = False) -> tup
         ) from error
 
 
-def verify(recipe: Recipe, store: Store) -> Iterator[TableReport]:
-    """Yield what is found in each table that was begun, or that a later one was made from."""
+def verify(recipe: Recipe, store: Store, under_way: bool = False) -> Iterator[TableReport]:
+    """Yield what is found in each table that was begun, or that a later one was made from.
+
+    While a job is `under_way`, drafts and files that are being written say nothing, and are passed over.
+    """
     begun = {table for table in READS if is_begun(table, recipe, store)}
     for table in READS:
+        if under_way and table == CAPTION_DRAFTS:
+            continue
         if table in begun or any(table in READS[later] for later in begun):
-            yield _verify_table(table, recipe, store)
+            yield _verify_table(table, recipe, store, under_way)
 
 
 def repair(store: Store, faults: list[Fault]) -> None:
@@ -82,26 +88,42 @@ def repair(store: Store, faults: list[Fault]) -> None:
             store.shards(fault.table).delete([fault.name])
 
 
-def _verify_table(table: str, recipe: Recipe, store: Store) -> TableReport:
+def _verify_table(table: str, recipe: Recipe, store: Store, under_way: bool) -> TableReport:
     shards, plan = shards_of(table, store), plan_of(table, recipe, store)
-    listing = Listing(frozenset(shards.row_files()), frozenset(shards.manifest_files()))
-    planned = {shard.name for shard in plan.shards}
-    others = sorted((listing.rows | listing.manifests) - planned)
-    foreign, checked = [], list(plan.shards)
-    if plan.unknown:
-        checked += [Planned(name) for name in others]
-    else:
-        foreign = [Fault("foreign", table, name, "no such shard is planned") for name in others]
+    listing = _listing(shards)
+    checked, foreign = _to_check(shards, plan, listing)
     with ThreadPoolExecutor(_READERS) as pool:
         results = list(pool.map(partial(check_shard, shards, listing), checked))
     faults = [fault for _, fault in results if fault is not None]
+    if faults:
+        # A job may have written or removed shards since they were listed: these are looked at again.
+        before, listing = listing, _listing(shards)
+        changed = {fault.name for fault in faults if listing.state(fault.name) != before.state(fault.name)}
+        plan = plan_of(table, recipe, store) if changed else plan
+        checked, foreign = _to_check(shards, plan, listing)
+        again = [check_shard(shards, listing, each) for each in checked if each.name in changed]
+        results = [each for each in results if each[1] is None or each[1].name not in changed] + again
+        faults = [fault for _, fault in results if fault is not None]
     return TableReport(
         table,
-        shards=len(checked) - len(faults),
+        shards=len(results) - len(faults),
         rows=sum(rows for rows, _ in results),
-        faults=[*faults, *foreign, *_leftovers(shards)],
+        faults=[*faults, *foreign, *([] if under_way else _leftovers(shards))],
         unknown=plan.unknown,
     )
+
+
+def _listing(shards: Shards) -> Listing:
+    return Listing(shards.row_files(), shards.manifest_files())
+
+
+def _to_check(shards: Shards, plan: TablePlan, listing: Listing) -> tuple[list[Planned], list[Fault]]:
+    """Return the shards to look at, and faults for those that are not planned."""
+    there = listing.rows.keys() | listing.manifests.keys()
+    others = sorted(there - {shard.name for shard in plan.shards})
+    if plan.unknown:
+        return [*plan.shards, *(Planned(name) for name in others)], []
+    return plan.shards, [Fault("foreign", shards.stage, name, "no such shard is planned") for name in others]
 
 
 def _leftovers(shards: Shards) -> list[Fault]:

@@ -1,5 +1,6 @@
 """Servers with OpenAI's interface: vLLM's own, and one before it that fails as servers fail."""
 
+import itertools
 import os
 import socket
 import subprocess
@@ -88,13 +89,16 @@ class Between(ThreadingHTTPServer):
 
 
 class Fixed(ThreadingHTTPServer):
-    """Gives every request the same reply, with status 200."""
+    """Gives every request the same reply, but the first `stalled` ones none for as long as it is up."""
 
     daemon_threads = True
 
-    def __init__(self, body: bytes, kind: str = "application/json") -> None:
+    def __init__(
+        self, body: bytes, kind: str = "application/json", status: int = 200, stalled: int = 0
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _FixedHandler)
-        self.body, self.kind = body, kind
+        self.body, self.kind, self.status, self.stalled = body, kind, status, stalled
+        self.numbers, self.ended = itertools.count(), threading.Event()
 
     @property
     def url(self) -> str:
@@ -105,6 +109,7 @@ class Fixed(ThreadingHTTPServer):
         return self
 
     def __exit__(self, *_):
+        self.ended.set()
         self.shutdown()
         self.server_close()
 
@@ -114,7 +119,11 @@ class _FixedHandler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200)
+        if next(self.server.numbers) < self.server.stalled:
+            self.server.ended.wait()
+            self.close_connection = True
+            return
+        self.send_response(self.server.status)
         self.send_header("Content-Type", self.server.kind)
         self.send_header("Content-Length", str(len(self.server.body)))
         self.end_headers()

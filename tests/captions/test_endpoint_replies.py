@@ -1,5 +1,7 @@
 """Servers that answer, but not as a language model does."""
 
+import time
+
 import pytest
 
 from t2ipal.captions.endpoint import endpoint_answers
@@ -49,3 +51,20 @@ def test_a_reply_that_is_no_completion(body, kind):
     assert server.url in caught.value.problem
     assert repr(body.decode(errors="replace")) in caught.value.problem
     assert "captions.endpoint.url" in caught.value.remedy
+
+
+def test_requests_under_way_are_given_up_when_one_ends_everything():
+    with Fixed(b"{}", status=401, stalled=3) as server:
+        start = time.monotonic()
+        with pytest.raises(UserError, match="status 401"):
+            list(answers(server, 4, timeout_s=60))
+        assert time.monotonic() - start < 20
+
+
+def test_requests_under_way_are_given_up_when_no_more_answers_are_wanted():
+    with Fixed(WHOLE, stalled=3) as server:
+        sent = answers(server, 100, timeout_s=60, concurrency=4)
+        assert next(sent).text == "a fish"
+        start = time.monotonic()
+        sent.close()
+        assert time.monotonic() - start < 20

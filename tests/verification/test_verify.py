@@ -1,5 +1,7 @@
 import json
+import os
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +15,9 @@ from t2ipal.lease import Lease
 from t2ipal.stages import features, images
 from t2ipal.store import RUN_FILE, Store
 from t2ipal.tables import PREDICTIONS
+from t2ipal.tuning.judge import judge
 from t2ipal.verification import open_run, repair, verify
+from t2ipal.verification.shard import check_shard
 from tests.finished_images import compute_features, write_dataset
 from tests.painted_run import begun, paint, pictures
 from tests.recipes import tiny_recipe
@@ -21,6 +25,7 @@ from tests.tiny_clip import tiny_folder
 from tests.tiny_models import save_painter
 
 SHARD = "images/images-00001-000"
+TABLES = ["captions", "images", "features", "caption_features", "agreement", "test_features"]
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +34,22 @@ def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     save_painter(folder / "painter")
     write_dataset(folder / "photos")
+    (corpus := folder / "corpus.txt").write_text("a fish in a house\na house by a tree\n")
     recipe = tiny_recipe(
-        images={"model": str(folder / "painter"), "per_caption": 2, "shard_rows": 6},
+        captions={"prior": {"corpus": str(corpus)}, "classes_per_caption": [1, 2]},
+        images={
+            "model": str(folder / "painter"),
+            "per_caption": 2,
+            "shard_rows": 6,
+            "agreement": {"lowest": 0.2},
+        },
         backbone={"model": tiny_folder("resnet")},
         evaluate={"dataset": str(folder / "photos"), "split": "test"},
     )
     store = begun(str(folder / "run"), recipe)
     paint(recipe, store)
     compute_features(recipe, store)
+    judge(recipe, store)
     scores = pa.table({"image": ["0.png"], "scores": [[0.5] * 3], "labels": [[0]]}, PREDICTIONS)
     store.shards("evaluation/predictions").write("zero_shot", scores)
     return recipe, store
@@ -71,6 +84,7 @@ def test_a_whole_run_is_right(copy, capsys):
         "images": (3, 18),
         "features": (3, 18),
         "caption_features": (3, 9),
+        "agreement": (3, 18),
         "test_features": (1, 12),
         "evaluation/predictions": (1, 1),
     }
@@ -92,7 +106,7 @@ def flip(path):
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("table", ["captions", "images", "features", "caption_features", "test_features"])
+@pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize(
     ("damage", "kind", "reason"),
     [
@@ -149,6 +163,10 @@ def label(rows):
     rows[0]["labels"] = [0, 1, 2]
 
 
+def requested(rows):
+    rows[0]["requested"] = [2]
+
+
 def another(rows):
     key = "image_id" if "image_id" in rows[0] else "caption_id"
     rows[0][key] = rows[0][key].replace("c0", "c1")
@@ -164,6 +182,8 @@ def no_number(rows):
         ("captions", seed, "the seed of 'c00000005' is not one that the recipe gives it"),
         ("captions", twice, "'c00000004' is not of this shard, or is there twice"),
         ("captions", order, "is not of this shard, or is there twice"),
+        ("captions", label, "labels of 'c00000004' are [0, 1, 2], and ["),
+        ("captions", requested, "requested of 'c00000004' are [2], and ["),
         ("captions", another, "'c10000004' is not of this shard"),
         ("images", seed, "the seed of 'c00000004-1' is not one"),
         ("images", one_bit, "the bytes of 'c00000004-1' are not those of its checksum"),
@@ -180,6 +200,8 @@ def no_number(rows):
         ("test_features", no_number, "the features of '1.png' are NaN or infinite"),
         ("caption_features", twice, "row 1 is"),
         ("caption_features", another, "row 0 is"),
+        ("agreement", lost, "it has 5 rows, and 6 are called for"),
+        ("agreement", order, "row 0 is {'image_id': 'c00000007-1'"),
         ("test_features", order, "row 0 is {'image_id': '"),
     ],
 )
@@ -277,12 +299,33 @@ def test_what_is_left_of_drafts_is_no_fault_of_finished_captions(copy, capsys):
 
 def test_a_table_that_was_not_begun_is_not_missed(copy):
     store, recipe = copy
-    for table in ("features", "caption_features", "test_features", "evaluation/predictions"):
+    for table in (*TABLES[2:], "evaluation/predictions"):
         store.filesystem.delete_dir(store.path(table))
     assert [report.table for report in verify(recipe, store)] == ["captions", "images"]
     store.filesystem.delete_dir(store.path("captions"))
     kinds = [(each.kind, each.table) for each in faults(store, recipe)]
     assert kinds == [("missing", "captions")] * 3
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+def test_the_classes_of_captions_whose_prior_cannot_be_read(copy, tmp_path, damage):
+    store, recipe = copy
+    path = tmp_path / "copy" / "captions" / "_prior.json"
+    path.unlink() if damage == "gone" else cut(path)
+    report = next(verify(recipe, store))
+    assert (report.rows, report.faults) == (9, [])
+    assert "_prior.json is " in report.unknown
+
+
+def test_verdicts_that_nobody_asks_for_any_more(copy):
+    store, recipe = copy
+    flip(Path(store.path("agreement/images-00001-000.parquet")))
+    assert [each.table for each in faults(store, recipe)] == ["agreement"]
+    assert faults(store, recipe.model_copy(update={"images": unfiltered(recipe)})) == []
+
+
+def unfiltered(recipe):
+    return recipe.images.model_copy(update={"agreement": None})
 
 
 def test_photos_that_are_elsewhere(copy, whole, capsys):
@@ -341,6 +384,51 @@ def test_nothing_is_removed_while_a_job_is_at_work(copy, capsys):
     assert "another job works in" in capsys.readouterr().err
 
 
+def test_what_a_job_is_writing_is_not_looked_at(copy, capsys):
+    store, recipe = copy
+    write_drafts(store, recipe)
+    store.shards("captions").delete(["captions-00001"])
+    Path(store.path("captions/_manifests/.captions-00001.json.0123.tmp")).write_bytes(b"{")
+    assert main([store.uri]) == 1
+    assert "_drafts" in (told := capsys.readouterr().out)
+    assert "a process was killed" in told
+    with Lease(store):
+        assert main([store.uri]) == 1  # a shard of captions is not there yet
+        told = capsys.readouterr().out
+        assert f"process {os.getpid()} on " in told
+        assert "missing  captions/captions-00001" in told
+        assert "_drafts" not in told
+        assert "a process was killed" not in told
+
+
+@pytest.mark.parametrize("gone", [["rows"], ["manifest"], ["rows", "manifest"]])
+def test_a_draft_that_is_committed_after_it_was_listed(copy, monkeypatch, gone):
+    store, recipe = copy
+    shards = store.shards("captions")
+    drafts = replace(shards, stage=DRAFTS)
+    for name in ("captions-00000", "captions-00001"):
+        drafts.write(name, shards.read(name), {"accepted": [1]})
+    shards.delete(["captions-00001"])
+    paths = {
+        "rows": f"{DRAFTS}/captions-00000.parquet",
+        "manifest": f"{DRAFTS}/_manifests/captions-00000.json",
+    }
+
+    def checked(shards, listing, planned):
+        if planned.name == "captions-00000" and shards.stage == DRAFTS:
+            for each in gone:
+                if store.exists(paths[each]):
+                    store.delete(paths[each])
+        found = check_shard(shards, listing, planned)
+        if planned.name == "captions-00000" and shards.stage == DRAFTS:
+            drafts.delete(["captions-00000"])  # all of it
+        return found
+
+    monkeypatch.setattr(sys.modules["t2ipal.verification.verify"], "check_shard", checked)
+    (found,) = [report for report in verify(recipe, store) if report.table == DRAFTS]
+    assert (found.shards, found.faults) == (1, [])
+
+
 def test_the_shards_of_a_file_of_captions(tmp_path, copy):
     store, _ = copy
     source = {"annotated_captions": {"path": "unused.txt"}, "captions": None}
@@ -349,8 +437,9 @@ def test_the_shards_of_a_file_of_captions(tmp_path, copy):
     there.claim(annotated)
     shards = there.shards("captions")
 
-    def write(name, numbers):
+    def write(name, numbers, labels=(0,)):
         row = store.shards("captions").read("captions-00000").to_pylist()[0]
+        row |= {"text": "a fish", "labels": labels, "requested": [0]}
         rows = [row | {"caption_id": f"c{n:08d}", "seed": caption_seed(annotated.seed, n)} for n in numbers]
         schema = store.shards("captions").read("captions-00000").schema
         shards.write(name, pa.Table.from_pylist(rows, schema=schema), {"shards": 3})
@@ -361,6 +450,9 @@ def test_the_shards_of_a_file_of_captions(tmp_path, copy):
     write("captions-00001", [7, 30])
     (fault,) = faults(there, annotated)
     assert fault.reason == "the caption 'c00000007' is of no file of captions, or is there twice"
+    write("captions-00001", [8, 30], labels=(0, 1))
+    (fault,) = faults(there, annotated)
+    assert fault.reason == "labels of 'c00000008' are [0, 1], and [0] are called for"
     write("captions-00001", [8, 30])
     shards.delete(["captions-00001"])
     (fault,) = faults(there, annotated)
