@@ -40,7 +40,7 @@ class Lease:
     """Held as a context; entering raises UserError while another job holds the folder.
 
     When another job takes it over meanwhile, the main thread is interrupted, as by Ctrl-C, and leaving raises
-    UserError.
+    UserError. A process that ignores Ctrl-C is ended by SIGTERM.
     """
 
     def __init__(self, store: Store) -> None:
@@ -100,11 +100,17 @@ class Lease:
             try:
                 if (other := self._other()) is not None:
                     self._successor = other
-                    os.kill(os.getpid(), signal.SIGINT)  # which wakes a main thread that waits, too
+                    os.kill(os.getpid(), _stopping())  # which wakes a main thread that waits, too
                     return
                 self._write()
             except StoreError:  # one that does not answer may do so at the next beat
                 continue
+
+
+def _stopping() -> signal.Signals:
+    """Return what stops this process: a job in the background of a script takes no notice of Ctrl-C."""
+    ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    return signal.SIGTERM if ignored else signal.SIGINT
 
 
 def at_work(store: Store) -> Holder | None:

@@ -41,6 +41,13 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 
+@pytest.fixture(autouse=True)
+def precision_of_its_own() -> None:
+    """Accelerate keeps the precision of the first Accelerator of a process for all others."""
+    if state := sys.modules.get("accelerate.state"):
+        state.AcceleratorState._reset_state()
+
+
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
     """A cluster of 4 logical CPUs (whatever the machine has) for all tests that need one."""

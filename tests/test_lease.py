@@ -35,8 +35,10 @@ ended = threading.Event()
 
 def job():
     with lease.Lease(Store.open(sys.argv[1])):
-        if sys.argv[2] == "the end":  # as of a job that serves
-            signal.signal(signal.SIGINT, lambda *_: ended.set())
+        # What is inherited depends on how the tests were started.
+        serves = lambda *_: ended.set()
+        ways = {"raise": signal.default_int_handler, "end": serves, "ignore": signal.SIG_IGN}
+        signal.signal(signal.SIGINT, ways[sys.argv[2]])
         print("held", flush=True)
         ended.wait()
 
@@ -145,7 +147,18 @@ def test_a_job_that_was_taken_over_notices(tmp_path):
     assert run.exists(LEASE_FILE)  # not ours to take away
 
 
-@pytest.mark.parametrize("on_interrupt", ["KeyboardInterrupt", "the end"])
+def test_a_job_that_ignores_interrupts_is_ended(tmp_path):
+    run = Store.open(str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", WORK, run.uri, "ignore"], stdout=subprocess.PIPE) as job:
+        job.stdout.readline()
+        take_over(run, run.read_json(LEASE_FILE))
+        try:
+            assert job.wait(timeout=60) == -signal.SIGTERM
+        finally:
+            job.kill()
+
+
+@pytest.mark.parametrize("on_interrupt", ["raise", "end"])
 def test_a_job_that_was_taken_over_is_stopped(store, on_interrupt):
     command = [sys.executable, "-c", WORK, store.uri, on_interrupt]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as job:

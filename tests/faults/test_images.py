@@ -142,7 +142,8 @@ def test_an_object_store_that_cannot_be_written_for_a_while(nodes, painter, whol
     kept = when_written(store)
     assert 0 < len(kept) < SHARDS
 
-    assert images.run(recipe, store).shards_done_before == len(kept)
+    # Its painter may have been about to write one more.
+    assert images.run(recipe, store).shards_done_before >= len(kept)
 
     assert kept.items() <= when_written(store).items()
     assert pictures(store) == whole

@@ -15,7 +15,7 @@ from t2ipal.tuning import loop, session
 from t2ipal.tuning.trial import Trial
 from tests.finished_images import compute_features, finished_images
 
-EPOCHS, STEPS = 3, 7  # of 35 images in batches of 5
+EPOCHS, STEPS = 3, 8  # of 40 images in batches of 5
 
 
 @pytest.fixture(scope="module")
