@@ -63,10 +63,26 @@ def _wait_until_up(server, url, log):
     raise RuntimeError(f"vLLM's server did not start:\n{log.read_text()[-3000:]}")
 
 
-class Between(ThreadingHTTPServer):
-    """Passes requests on to a server, but answers those whose turn it is with an error; counts both."""
+class Small(ThreadingHTTPServer):
+    """On this machine alone, and up within a context."""
 
     daemon_threads = True
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+    def __enter__(self):
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()
+
+
+class Between(Small):
+    """Passes requests on to a server, but answers those whose turn it is with an error; counts both."""
 
     def __init__(self, upstream: str, failures: dict[int, int]) -> None:
         """`failures` maps the number of a request, from 0, to the status that it gets."""
@@ -75,23 +91,9 @@ class Between(ThreadingHTTPServer):
         self.requests = self.open = self.most_open = 0
         self.lock = threading.Lock()
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1"
 
-    def __enter__(self):
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.shutdown()
-        self.server_close()
-
-
-class Fixed(ThreadingHTTPServer):
+class Fixed(Small):
     """Gives every request the same reply, but the first `stalled` ones none for as long as it is up."""
-
-    daemon_threads = True
 
     def __init__(
         self, body: bytes, kind: str = "application/json", status: int = 200, stalled: int = 0
@@ -100,18 +102,9 @@ class Fixed(ThreadingHTTPServer):
         self.body, self.kind, self.status, self.stalled = body, kind, status, stalled
         self.numbers, self.ended = itertools.count(), threading.Event()
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/v1"
-
-    def __enter__(self):
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        return self
-
     def __exit__(self, *_):
         self.ended.set()
-        self.shutdown()
-        self.server_close()
+        super().__exit__()
 
 
 class _FixedHandler(BaseHTTPRequestHandler):

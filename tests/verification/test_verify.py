@@ -1,8 +1,4 @@
 import json
-import os
-import shutil
-import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,56 +7,15 @@ import pytest
 from jobs.verify import main
 from t2ipal.captions.annotated import caption_seed
 from t2ipal.images.codec import sha256
-from t2ipal.lease import Lease
 from t2ipal.stages import features, images
 from t2ipal.store import RUN_FILE, Store
-from t2ipal.tables import PREDICTIONS
-from t2ipal.tuning.judge import judge
-from t2ipal.verification import open_run, repair, verify
-from t2ipal.verification.shard import check_shard
-from tests.finished_images import compute_features, write_dataset
-from tests.painted_run import begun, paint, pictures
+from t2ipal.verification import repair, verify
+from tests.painted_run import paint, pictures
 from tests.recipes import tiny_recipe
-from tests.tiny_clip import tiny_folder
-from tests.tiny_models import save_painter
+from tests.verification.damage import cut
 
 SHARD = "images/images-00001-000"
 TABLES = ["captions", "images", "features", "caption_features", "agreement", "test_features"]
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """A run with all its tables."""
-    folder = tmp_path_factory.mktemp("whole")
-    save_painter(folder / "painter")
-    write_dataset(folder / "photos")
-    (corpus := folder / "corpus.txt").write_text("a fish in a house\na house by a tree\n")
-    recipe = tiny_recipe(
-        captions={"prior": {"corpus": str(corpus)}, "classes_per_caption": [1, 2]},
-        images={
-            "model": str(folder / "painter"),
-            "per_caption": 2,
-            "shard_rows": 6,
-            "agreement": {"lowest": 0.2},
-        },
-        backbone={"model": tiny_folder("resnet")},
-        evaluate={"dataset": str(folder / "photos"), "split": "test"},
-    )
-    store = begun(str(folder / "run"), recipe)
-    paint(recipe, store)
-    compute_features(recipe, store)
-    judge(recipe, store)
-    scores = pa.table({"image": ["0.png"], "scores": [[0.5] * 3], "labels": [[0]]}, PREDICTIONS)
-    store.shards("evaluation/predictions").write("zero_shot", scores)
-    return recipe, store
-
-
-@pytest.fixture
-def copy(whole, tmp_path):
-    """A copy of it to damage, and its recipe."""
-    shutil.copytree(whole[1].root, tmp_path / "copy")
-    recipe, store = open_run(str(tmp_path / "copy"))
-    return store, recipe
 
 
 def faults(store, recipe):
@@ -94,10 +49,6 @@ def test_a_whole_run_is_right(copy, capsys):
     assert main([store.uri, "--repair"]) == 0
     assert "not right" not in capsys.readouterr().out
     assert pictures(store)
-
-
-def cut(path):
-    path.write_bytes(path.read_bytes()[:-7])
 
 
 def flip(path):
@@ -257,46 +208,6 @@ def test_what_is_removed_is_made_again_and_the_same(copy, whole, tmp_path, capsy
     assert pictures(store) == pictures(whole[1])
 
 
-DRAFTS = "captions/_drafts"
-
-
-def write_drafts(store, recipe):
-    """Draft a shard whole, one cut short, one under another recipe, one that is not planned."""
-    shards = store.shards("captions")
-    drafts = replace(shards, stage=DRAFTS)
-    for name in shards.done():
-        drafts.write(name, shards.read(name), {"accepted": [1]})
-    cut(Path(store.path(f"{DRAFTS}/captions-00001.parquet")))
-    replace(drafts, fingerprint="another").write("captions-00002", shards.read("captions-00002"))
-    drafts.write("captions-00009", shards.read("captions-00002"))
-    Path(store.path(f"{DRAFTS}/.captions-00002.parquet.0123.tmp")).write_bytes(b"PAR1")
-
-
-def test_drafts_of_captions_are_looked_at_while_some_are_missing(copy):
-    store, recipe = copy
-    write_drafts(store, recipe)
-    store.shards("captions").delete(["captions-00001"])
-    (found,) = [report for report in verify(recipe, store) if report.table == DRAFTS]
-    assert (found.shards, found.rows, found.unknown) == (1, 3, "")
-    assert [(each.kind, each.name) for each in found.faults] == [
-        ("torn", "captions-00001"),
-        ("foreign", "captions-00002"),
-        ("foreign", "captions-00009"),
-        ("torn", ".captions-00002.parquet.0123.tmp"),
-    ]
-    repair(store, found.faults)
-    assert replace(store.shards("captions"), stage=DRAFTS).written() == ["captions-00000"]
-    (found,) = [report for report in verify(recipe, store) if report.table == DRAFTS]
-    assert (found.shards, found.faults) == (1, [])
-
-
-def test_what_is_left_of_drafts_is_no_fault_of_finished_captions(copy, capsys):
-    store, recipe = copy
-    write_drafts(store, recipe)
-    assert main([store.uri]) == 0
-    assert "_drafts" not in capsys.readouterr().out
-
-
 def test_a_table_that_was_not_begun_is_not_missed(copy):
     store, recipe = copy
     for table in (*TABLES[2:], "evaluation/predictions"):
@@ -374,59 +285,6 @@ def test_the_recipe_of_another_run(copy, tmp_path, capsys):
     path.write_text(json.dumps(content))
     assert main([store.uri, "--recipe", str(path)]) == 2
     assert "images.guidance" in capsys.readouterr().err
-
-
-def test_nothing_is_removed_while_a_job_is_at_work(copy, capsys):
-    store, _ = copy
-    with Lease(store):
-        assert main([store.uri]) == 0
-        assert main([store.uri, "--repair"]) == 2
-    assert "another job works in" in capsys.readouterr().err
-
-
-def test_what_a_job_is_writing_is_not_looked_at(copy, capsys):
-    store, recipe = copy
-    write_drafts(store, recipe)
-    store.shards("captions").delete(["captions-00001"])
-    Path(store.path("captions/_manifests/.captions-00001.json.0123.tmp")).write_bytes(b"{")
-    assert main([store.uri]) == 1
-    assert "_drafts" in (told := capsys.readouterr().out)
-    assert "a process was killed" in told
-    with Lease(store):
-        assert main([store.uri]) == 1  # a shard of captions is not there yet
-        told = capsys.readouterr().out
-        assert f"process {os.getpid()} on " in told
-        assert "missing  captions/captions-00001" in told
-        assert "_drafts" not in told
-        assert "a process was killed" not in told
-
-
-@pytest.mark.parametrize("gone", [["rows"], ["manifest"], ["rows", "manifest"]])
-def test_a_draft_that_is_committed_after_it_was_listed(copy, monkeypatch, gone):
-    store, recipe = copy
-    shards = store.shards("captions")
-    drafts = replace(shards, stage=DRAFTS)
-    for name in ("captions-00000", "captions-00001"):
-        drafts.write(name, shards.read(name), {"accepted": [1]})
-    shards.delete(["captions-00001"])
-    paths = {
-        "rows": f"{DRAFTS}/captions-00000.parquet",
-        "manifest": f"{DRAFTS}/_manifests/captions-00000.json",
-    }
-
-    def checked(shards, listing, planned):
-        if planned.name == "captions-00000" and shards.stage == DRAFTS:
-            for each in gone:
-                if store.exists(paths[each]):
-                    store.delete(paths[each])
-        found = check_shard(shards, listing, planned)
-        if planned.name == "captions-00000" and shards.stage == DRAFTS:
-            drafts.delete(["captions-00000"])  # all of it
-        return found
-
-    monkeypatch.setattr(sys.modules["t2ipal.verification.verify"], "check_shard", checked)
-    (found,) = [report for report in verify(recipe, store) if report.table == DRAFTS]
-    assert (found.shards, found.faults) == (1, [])
 
 
 def test_the_shards_of_a_file_of_captions(tmp_path, copy):

@@ -1,0 +1,48 @@
+import shutil
+
+import pyarrow as pa
+import pytest
+
+from t2ipal.tables import PREDICTIONS
+from t2ipal.tuning.judge import judge
+from t2ipal.verification import open_run
+from tests.finished_images import compute_features, write_dataset
+from tests.painted_run import begun, paint
+from tests.recipes import tiny_recipe
+from tests.tiny_clip import tiny_folder
+from tests.tiny_models import save_painter
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """A run with all its tables."""
+    folder = tmp_path_factory.mktemp("whole")
+    save_painter(folder / "painter")
+    write_dataset(folder / "photos")
+    (corpus := folder / "corpus.txt").write_text("a fish in a house\na house by a tree\n")
+    recipe = tiny_recipe(
+        captions={"prior": {"corpus": str(corpus)}, "classes_per_caption": [1, 2]},
+        images={
+            "model": str(folder / "painter"),
+            "per_caption": 2,
+            "shard_rows": 6,
+            "agreement": {"lowest": 0.2},
+        },
+        backbone={"model": tiny_folder("resnet")},
+        evaluate={"dataset": str(folder / "photos"), "split": "test"},
+    )
+    store = begun(str(folder / "run"), recipe)
+    paint(recipe, store)
+    compute_features(recipe, store)
+    judge(recipe, store)
+    scores = pa.table({"image": ["0.png"], "scores": [[0.5] * 3], "labels": [[0]]}, PREDICTIONS)
+    store.shards("evaluation/predictions").write("zero_shot", scores)
+    return recipe, store
+
+
+@pytest.fixture
+def copy(whole, tmp_path):
+    """A copy of it to damage, and its recipe."""
+    shutil.copytree(whole[1].root, tmp_path / "copy")
+    recipe, store = open_run(str(tmp_path / "copy"))
+    return store, recipe
