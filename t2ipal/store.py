@@ -52,7 +52,7 @@ class Store:
         Raises UserError when the folder cannot be written; unless it is to be `writable`, nothing is created
         or tried.
         """
-        remedy = "give another folder with --run, or correct its permissions or your credentials"
+        remedy = "give another run folder, or correct its permissions or your credentials"
         try:
             store = cls._at(uri, {}, saves=writable)
             if writable:
@@ -65,7 +65,8 @@ class Store:
                 store.delete(probe)
         except (OSError, pa.ArrowException, StoreError) as error:
             reason = error.problem if isinstance(error, StoreError) else error
-            raise UserError(f"cannot write to the run folder {uri!r}: {reason}", remedy) from error
+            doing = "write to" if writable else "open"
+            raise UserError(f"cannot {doing} the run folder {uri!r}: {reason}", remedy) from error
         return store
 
     @classmethod
@@ -201,13 +202,13 @@ class Store:
         """Raise UserError unless the folder, which a recipe has claimed, is bound to this one as far as
         `stages` go.
         """
-        remedy = "give another folder with --run, or set the recipe back"
+        remedy = "give another run folder, or set the recipe back"
         try:
             known = self.read_json(RUN_FILE)
             bound, before = known["stages"], known["recipe"]
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"{self.uri}/{RUN_FILE} is damaged: {error!r}", "give another folder with --run"
+                f"{self.uri}/{RUN_FILE} is damaged: {error!r}", "give another run folder"
             ) from error
         changed = [
             stage
