@@ -1,4 +1,4 @@
-"""Reading the YAML that people write: a repeated key is an error, not the last one wins, and 1e-4 is a number."""
+"""Reading the YAML that people write: a repeated key is an error, and 1e-4 is a number."""
 
 import re
 from collections.abc import Hashable

@@ -60,7 +60,7 @@ def stored_prior(vocabulary: Vocabulary, store: Store) -> Cooccurrence:
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{store.uri_of(CAPTION_PRIOR)} is damaged: {error!r}",
-            "give another folder with --run: the captions that are there followed what it said",
+            "give another run folder: the captions that are there followed what it said",
         ) from error
 
 

@@ -81,6 +81,7 @@ def run(recipe: Recipe, store: Store, worker: type["ShardPainter"] | None = None
             "captions unpainted": sum(each.rows for each in written) - painted,
             "sheets": sheets,
         },
+        made_anew=f"{sheets} contact sheets" if sheets and not missing else "",
     )
 
 

@@ -13,11 +13,12 @@ from safetensors.torch import save
 from t2ipal.clip import load_backbone
 from t2ipal.evaluation.fitted import fit
 from t2ipal.methods import Method
+from t2ipal.store import json_bytes
 from t2ipal.tuning.checkpoint import Checkpoint, from_bytes, to_bytes
 from t2ipal.tuning.load import load_tuning_set
 from t2ipal.tuning.loop import tune
 from t2ipal.tuning.source import short_digest
-from t2ipal.tuning.trial import Origin, Trial
+from t2ipal.tuning.trial import RESULT, TUNED, Origin, Trial
 
 PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}  # as Accelerate names them
 
@@ -54,7 +55,7 @@ def run_tuning(trial: Trial, on_epoch: Callable[[dict[str, Any]], None]) -> None
     log = tune(method, data, trial.seed, accelerator, save_epoch, start, recipe.tune.accumulate)
     if accelerator.is_main_process:
         counts = {"rows": len(data), "ranks": accelerator.num_processes}
-        _write_result(trial, method, {**made_from, **counts, "log": log})
+        _write_result(trial, method, {**counts, "log": log}, made_from)
     accelerator.wait_for_everyone()
 
 
@@ -73,9 +74,9 @@ def _last_checkpoint(trial: Trial, made_from: Origin) -> Checkpoint | None:
     return from_bytes(trial.store.read_bytes(progress["checkpoint"]))
 
 
-def _write_result(trial: Trial, method: Method, result: dict[str, Any]) -> None:
+def _write_result(trial: Trial, method: Method, result: dict[str, Any], made_from: Origin) -> None:
     method.eval()
     fitted = fit(trial.recipe, trial.source, method, trial.table, known=trial.known)
     parameters = save(method.export())
-    trial.store.write_bytes(trial.tuned, parameters)
-    trial.store.write_json(trial.result, result | fitted.to_json() | {"parameters": short_digest(parameters)})
+    result = result | fitted.to_json() | {"parameters": short_digest(parameters)}
+    trial.results.write([(TUNED, parameters), (RESULT, json_bytes(result))], made_from)
