@@ -27,6 +27,9 @@ FILES = [sheet_name("house"), "tune/tuned.safetensors", "tune/result.json", METR
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     recipe, store = finished_images(tmp_path_factory.mktemp("finished"))
+    shards = store.shards("captions")
+    for name, manifest in shards.done().items():
+        shards.write(name, shards.read(name), {"asked": manifest.rows, "kept": manifest.rows, "rejected": 0})
     captions.run(recipe, store)
     images.run(recipe, store)
     compute_features(recipe, store)
@@ -249,10 +252,7 @@ def test_the_job_tells_what_it_looked_at(copy, capsys):
     told = capsys.readouterr().out
     assert "captions                     3 shards, 9 rows, are right\n" in told
     assert "sheets                       3 files are right\n" in told
-    assert (
-        "evaluation/predictions       1 shards, 1 rows, are right, as their manifests have them; which"
-        in told
-    )
+    assert "evaluation/predictions       1 shards, 1 rows, are right, as their manifests have them" in told
     assert told.endswith("all of it is right\n")
 
 
