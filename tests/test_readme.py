@@ -24,8 +24,6 @@ def test_examples_are_parts_of_a_recipe(tmp_path, block):
     data = DATA | {name: DATA.get(name, {}) | section} | {"vocabulary": ["cat", "dog", "fox", "owl"]}
     if name == "annotated_captions":
         del data["captions"]
-    if name == "tune":
-        section["gpu"] = True  # which one of its precisions asks for
     assert getattr(load(tmp_path, data), name) is not None
 
 
