@@ -178,4 +178,8 @@ def _manifest(content: Any) -> Manifest | None:
 
 def parse(content: bytes) -> pa.Table:
     """Return the rows in a shard's bytes; pyarrow's ArrowException or OSError when they are none."""
-    return pq.read_table(pa.BufferReader(content))
+    # On this thread alone. Arrow's own threads may outlive the reading by a moment, and one that lets go of
+    # Python's bytes last, when the interpreter is already ending, aborts the process (PyBuffer's destructor
+    # waits for the GIL, and Python 3.11 ends a thread that does, within code that must not be unwound).
+    with pq.ParquetFile(pa.BufferReader(content)) as file:
+        return file.read(use_threads=False)

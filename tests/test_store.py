@@ -82,6 +82,24 @@ def test_a_shard_that_cannot_be_read_says_what_to_do(store):
             store.shards("captions").read("s-0", columns)
 
 
+READ_AND_COUNT = """
+import os, sys
+from t2ipal.store import Store
+shards = Store.open(sys.argv[1], writable=False).shards("captions")
+before = len(os.listdir("/proc/self/task"))
+assert shards.read("s-0").num_rows == 3
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+def test_reading_a_whole_shard_leaves_no_thread_behind(tmp_path):
+    """One that lets go of Python's memory while the interpreter ends would abort the process."""
+    Store.open(str(tmp_path)).shards("captions").write("s-0", TABLE)
+    command = [sys.executable, "-c", READ_AND_COUNT, str(tmp_path)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert told.stdout == "0\n"
+
+
 def test_json_and_bytes(store):
     assert not store.exists("evaluation/metrics.json")
     store.write_json("evaluation/metrics.json", {"mAP": 50.5, "name": "Möwe"})
