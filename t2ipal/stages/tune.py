@@ -43,15 +43,24 @@ def run(recipe: Recipe, store: Store) -> StageReport:
             _in_process(trial)
         else:
             _with_ray(trial)
+    seconds = time.monotonic() - start
     result = store.read_json(trial.result)
     return StageReport(
         stage=STAGE,
         rows=result["rows"],
         shards_total=1,
         shards_done_before=1 - len(missing),
-        seconds=time.monotonic() - start,
-        notes={"epochs": len(result["log"]), "loss": round(result["log"][-1]["loss"], 4)},
+        seconds=seconds,
+        notes={"epochs": len(result["log"]), "loss": round(result["log"][-1]["loss"], 4)}
+        | (_spent(trial, seconds) if missing else {}),
     )
+
+
+def _spent(trial: Trial, seconds: float) -> dict[str, str]:
+    """What the stage's time went into, the start of its workers and their end being the rest."""
+    parts: dict[str, float] = trial.store.read_json(trial.times)
+    parts = {"starting": max(0.0, seconds - sum(parts.values())), **parts}
+    return {name: f"{each:.1f} s" for name, each in parts.items()}
 
 
 def check_images(trial: Trial) -> None:

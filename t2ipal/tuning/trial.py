@@ -29,6 +29,7 @@ class Trial:
     progress        which checkpoint is the last, and the log so far
     checkpoint-*    two files in turn, so that the last one is never the one being written
     tuned           the tuned parameters
+    times           where the seconds of the attempt that came to the end went
     result          the log and the thresholds, written last: tuning is done
     """
 
@@ -59,6 +60,11 @@ class Trial:
     def result(self) -> str:
         """Name of the file within the store."""
         return f"{self.folder}/result.json"
+
+    @property
+    def times(self) -> str:
+        """Name of the file within the store."""
+        return f"{self.folder}/times.json"
 
     def checkpoint(self, epochs: int) -> str:
         """Name of the file of the state after that many epochs."""
