@@ -4,12 +4,15 @@ import os
 from collections.abc import Mapping, Sequence
 
 from serve.deploy import check_port
+from t2ipal.captions import annotated
+from t2ipal.captions.prior import check_corpus
 from t2ipal.captions_recipe import AnnotatedCaptionsRecipe, CaptionsRecipe
 from t2ipal.errors import UserError
 from t2ipal.model_folder import check_model_folder
 from t2ipal.picturebook.weights import SCHEME, resolve
 from t2ipal.recipe import Recipe
 from t2ipal.stages import captions, images
+from t2ipal.vocabulary import Vocabulary
 
 BACKBONE_FILES = ("open_clip_config.json",)
 
@@ -25,7 +28,7 @@ def joins_cluster() -> bool:
 
 def check_models(recipe: Recipe, pending: Mapping[str, Sequence[str]], serves: bool = False) -> None:
     """Raise UserError unless the local model folders, and the files of captions, that the unfinished stages
-    need are there and whole.
+    need are there and whole, and the model takes what the section images sets.
 
     `pending` holds the missing shards by stage; a model whose work is done may be gone, but the endpoint
     needs the backbone.
@@ -33,6 +36,7 @@ def check_models(recipe: Recipe, pending: Mapping[str, Sequence[str]], serves: b
     source = recipe.caption_source
     if pending.get(captions.STAGE):
         _check_files(source)
+        _check_sentences(recipe)
     written = []
     if isinstance(source, CaptionsRecipe):
         if source.endpoint is None:
@@ -55,12 +59,23 @@ def check_models(recipe: Recipe, pending: Mapping[str, Sequence[str]], serves: b
             # Importing open_clip takes seconds, and has nothing to say about folders and hubs.
             if key == "backbone.model" and ":" not in model and not os.path.isdir(model):
                 _check_backbone_name(recipe)
+    if pending.get(images.STAGE):
+        images.check_settings(recipe.images)
 
 
 def _check_files(source: CaptionsRecipe | AnnotatedCaptionsRecipe) -> None:
     for key, path in source.files().items():
         if not os.path.isfile(path):
             raise UserError(f"{key}: there is no file {path!r}", "correct the path, or put the file there")
+
+
+def _check_sentences(recipe: Recipe) -> None:
+    """Read the file that captions, or their prior, are made from: what is wrong with it is known by then."""
+    source, vocabulary = recipe.caption_source, Vocabulary.load(recipe.vocabulary)
+    if isinstance(source, AnnotatedCaptionsRecipe):
+        annotated.check(source, vocabulary)
+    elif source.prior is not None:
+        check_corpus(source.prior, vocabulary)
 
 
 def _check_backbone_name(recipe: Recipe) -> None:
@@ -100,11 +115,11 @@ def models_are_local(recipe: Recipe) -> bool:
 
 
 def check_run_uri(uri: str) -> None:
-    """Refuse a relative path within a submitted job: it lies in Ray's copy of the working directory, which
-    goes away.
+    """Refuse a relative path on a cluster: other nodes have another working directory, and that of a
+    submitted job is Ray's copy, which goes away.
     """
     if joins_cluster() and "://" not in uri and not os.path.isabs(os.path.expanduser(uri)):
         raise UserError(
-            f"the run folder {uri!r} is relative, and on a cluster the working directory does not last",
+            f"the run folder {uri!r} is relative, and a cluster's machines share no working directory",
             "give --run an absolute path that all nodes share, or an s3:// or gs:// URI",
         )

@@ -14,7 +14,8 @@ def say(text: str) -> None:
 def stage_line(report: StageReport) -> str:
     """Return one line on a stage: its rows, its time and what else it has to tell."""
     if report.already_complete:
-        return f"{report.stage:<10}{report.rows:>8} rows   already complete"
+        anew = f"; made anew: {report.made_anew}" if report.made_anew else ""
+        return f"{report.stage:<10}{report.rows:>8} rows   already complete{anew}"
     notes = "  ".join(f"{name} {_short(value)}" for name, value in report.notes.items())
     kept = (
         f"  {report.shards_done_before} of {report.shards_total} shards were there"

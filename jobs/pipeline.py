@@ -23,12 +23,14 @@ from jobs.preflight import check_paths
 from jobs.ray_session import RaySession
 from jobs.resources import check_resources
 from serve import deploy as endpoint
+from t2ipal import answer
 from t2ipal.lease import Lease
 from t2ipal.model_identity import check_models_unchanged
 from t2ipal.recipe import Recipe, load_recipe
-from t2ipal.run_files import ANSWER, METRICS
+from t2ipal.run_files import METRICS
 from t2ipal.stages import bundle, captions, evaluate, features, images, tune
 from t2ipal.stages.changed_recipe import KEPT, follow_recipe
+from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
 from t2ipal.vocabulary import Vocabulary
 
@@ -71,7 +73,7 @@ def run(recipe: Recipe, store: Store, stages: list[str], keep_serving: bool, lea
     missing = _missing(recipe, store, stages)
     check_order(stages, missing)
     work = {name: shards for name, shards in missing.items() if shards and name in stages}
-    serves = DEPLOY in stages and bool(keep_serving or work or not store.exists(ANSWER))
+    serves = DEPLOY in stages and bool(keep_serving or work or not answer.is_kept(store))
     check_models(recipe, work, serves)
     if serves:
         check_endpoint(recipe)
@@ -83,11 +85,12 @@ def run(recipe: Recipe, store: Store, stages: list[str], keep_serving: bool, lea
             )
         if serves:
             endpoint.check_cluster(recipe.serve)
+        made_anew = ""
         for name in (name for name in STAGES if name in stages):
             lease.check()
             if name in work:
                 store.expect_changes()
-            _complete(name, recipe, store)
+            made_anew += _complete(name, recipe, store)
         if store.exists(METRICS):
             say(quality_table(store.read_json(METRICS)))
         if serves:
@@ -97,7 +100,7 @@ def run(recipe: Recipe, store: Store, stages: list[str], keep_serving: bool, lea
                 if keep_serving:
                     say("serving; stop with Ctrl-C")
                     wait_for_signal()
-    if not serves and not work:
+    if not serves and not work and not made_anew:
         say("nothing to do: all of it is complete")
     say(f"run folder {store.uri}")
 
@@ -112,11 +115,14 @@ def _missing(recipe: Recipe, store: Store, stages: list[str]) -> dict[str, list[
     return {name: STAGES[name].pending(recipe, store) for name in every[: last + 1] if name in STAGES}
 
 
-def _complete(name: str, recipe: Recipe, store: Store) -> None:
+def _complete(name: str, recipe: Recipe, store: Store) -> str:
+    """Run a stage; return what it made anew beside finished rows."""
     if name == evaluate.STAGE and recipe.evaluate.dataset is None:
         say("evaluate  nothing is measured: evaluate.dataset is null")
-    else:
-        say(stage_line(STAGES[name].run(recipe, store)))
+        return ""
+    report: StageReport = STAGES[name].run(recipe, store)
+    say(stage_line(report))
+    return report.made_anew
 
 
 def show(url: str, recipe: Recipe, store: Store) -> None:
@@ -124,9 +130,9 @@ def show(url: str, recipe: Recipe, store: Store) -> None:
     names = Vocabulary.load(recipe.vocabulary).names
     shown = example(recipe, store)
     say(f"endpoint {url}")
-    answer = ask(url, shown.image)
-    store.write_json(ANSWER, answer)
-    say(answer_lines(shown.name, [names[i] for i in shown.labels], answer))
+    said = ask(url, shown.image)
+    answer.keep(store, said)
+    say(answer_lines(shown.name, [names[i] for i in shown.labels], said))
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:

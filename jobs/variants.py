@@ -9,6 +9,8 @@ from pydantic import ValidationError
 from t2ipal.errors import UserError
 from t2ipal.images_recipe import AgreementRecipe
 from t2ipal.recipe import Recipe
+from t2ipal.validation import describe
+from t2ipal.yaml_file import parse_yaml
 
 _NAME = re.compile(r"(?P<captions>[1-9]\d*)x(?P<each>[1-9]\d*)(?:/(?P<rule>lowest|top)=(?P<value>[\d.]+))?")
 
@@ -46,7 +48,11 @@ class Variant:
             "per_caption": self.per_caption,
             "agreement": self.agreement and self.agreement.model_dump(),
         }
-        return Recipe.model_validate(settings)
+        try:
+            return Recipe.model_validate(settings)
+        except ValidationError as error:
+            problems = "; ".join(describe(error, Recipe))
+            raise UserError(f"the variant {self.name!r}: {problems}", "name another variant") from error
 
 
 def parse_variant(text: str) -> Variant:
@@ -57,9 +63,9 @@ def parse_variant(text: str) -> Variant:
     captions, each, rule, value = match.group("captions", "each", "rule", "value")
     if rule is None:
         return Variant(int(captions), int(each))
-    settings: dict[str, Any] = {rule: value}
+    settings: dict[str, Any] = {rule: parse_yaml(value)}
     try:
         agreement = AgreementRecipe.model_validate(settings)
     except ValidationError as error:
-        raise ValueError(f"{text!r}: {rule}: {error.errors()[0]['msg']}") from error
+        raise ValueError(f"{text!r}: {'; '.join(describe(error, AgreementRecipe))}") from error
     return Variant(int(captions), int(each), agreement, f"{rule}={value}")

@@ -1,18 +1,34 @@
-"""Is a run's data still what was written, and what its recipe calls for?
+"""Is what a run holds still what was written, and what its recipe calls for?
 
-    uv run jobs/verify.py runs/offline             read every shard back; a line for each that is not right
+    uv run jobs/verify.py runs/offline             read it all back; a line for each thing that is wrong
     uv run jobs/verify.py runs/offline --repair    remove these; the next run of the job makes them again
+
+It reads the tables, the sheets, tuned parameters, figures, the bundle and the endpoint's answer. Files that
+no job writes are named, and left where they are.
 
 Ends with 0 when all of it is right, with 1 when it is not, and with 2 when there is nothing to look at.
 """
 
 import argparse
 import sys
+from collections.abc import Iterator
 
 from jobs.console import say
 from jobs.exit_code import exit_code
+from t2ipal.errors import UserError
 from t2ipal.lease import Lease, at_work
-from t2ipal.verification import Fault, TableReport, open_run, repair, verify
+from t2ipal.recipe import Recipe
+from t2ipal.store import Store
+from t2ipal.verification import (
+    Fault,
+    FilesReport,
+    TableReport,
+    not_looked_at,
+    open_run,
+    repair,
+    verify,
+    verify_files,
+)
 
 NOT_RIGHT = 1
 
@@ -29,29 +45,62 @@ def _job(arguments: argparse.Namespace) -> list[Fault]:
     if not arguments.repair:
         if (job := at_work(store)) is not None:
             say(f"process {job.pid} on {job.host} works here: what it is writing is not looked at")
-        found = [fault for report in verify(recipe, store, job is not None) for fault in _told(report)]
-        if found:
-            say(f"{len(found)} not right; --repair removes them, so that the next run makes them again")
+        found = _look(recipe, store, job is not None)
+        if any(_is_made_again(fault) for fault in found):
+            say("--repair removes what is not right, and the next run of the job makes it again")
         return found
     with Lease(store):  # what a job is writing just now would look damaged
-        found = [fault for report in verify(recipe, store) for fault in _told(report)]
+        found = _look(recipe, store)
         repair(store, found)
-    if found:
-        say(f"{len(found)} not right, and removed; the next run makes them again")
+    again = [fault for fault in found if _is_made_again(fault)]
+    if again:
+        missing = sum(fault.kind == "missing" for fault in again)
+        say(f"{len(again) - missing} removed, {missing} missing: the next run of the job makes them again")
+    if left := len(found) - len(again):
+        say(f"{left} left in place: no job would make them again")
     return found
 
 
-def _told(report: TableReport) -> list[Fault]:
-    """Print what is known of a table; return its faults."""
-    unsure = f"  (only with its manifests: {report.unknown})" if report.unknown else ""
-    say(f"{report.table:<24}{report.shards:>6} shards {report.rows:>9} rows are right{unsure}")
-    for fault in report.faults:
-        say(f"  {fault}")
-    return report.faults
+def _look(recipe: Recipe, store: Store, under_way: bool = False) -> list[Fault]:
+    """Print what is found; return what is not right. UserError when the run holds nothing yet."""
+    found, is_empty = [], True
+    for report in _reports(recipe, store, under_way):
+        is_empty &= isinstance(report, FilesReport) and report.is_of_notes
+        say(_line(report))
+        for fault in report.faults:
+            say(f"  {fault}")
+        found += report.faults
+    if is_empty and not found:
+        raise UserError(
+            f"there is no data in {store.uri!r} yet: it holds no more than the recipe of a run",
+            "run the job, or give the folder of another run",
+        )
+    if passed_over := not_looked_at(store):
+        say(f"not looked at: {', '.join(passed_over)}")
+    say(f"{len(found)} not right" if found else "all of it is right")
+    return found
+
+
+def _reports(recipe: Recipe, store: Store, under_way: bool) -> Iterator[TableReport | FilesReport]:
+    yield from verify(recipe, store, under_way)
+    yield from verify_files(recipe, store, under_way)
+
+
+def _line(report: TableReport | FilesReport) -> str:
+    if isinstance(report, FilesReport):
+        return f"{report.what:<24}{report.files:>6} files are right"
+    line = f"{report.table:<24}{report.shards:>6} shards, {report.rows} rows, are right"
+    if not report.unknown:
+        return line
+    return f"{line}, as their manifests have them; which there should be is not known: {report.unknown}"
+
+
+def _is_made_again(fault: Fault) -> bool:
+    return fault.kind == "missing" or fault.remove != ()
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Read a run's data back and compare it.")
+    parser = argparse.ArgumentParser(description="Read what a run holds back and compare it.")
     parser.add_argument("run", help="folder or s3://, gs:// URI of the run")
     parser.add_argument(
         "--recipe", help="the run's recipe, for test photos that it names by a path of its own folder"

@@ -32,11 +32,12 @@ from t2ipal.evaluation.outcome import Outcome, assess
 from t2ipal.method_settings import MethodsSettings
 from t2ipal.methods import Images, Method, build_method
 from t2ipal.recipe import BackboneRecipe, Recipe
+from t2ipal.results import Results
 from t2ipal.run_files import BUNDLE, METRICS
 from t2ipal.run_files import BUNDLE_CARD as CARD
 from t2ipal.run_files import BUNDLE_PARAMETERS as PARAMETERS
 from t2ipal.shards import Shards
-from t2ipal.store import Store
+from t2ipal.store import Store, json_bytes
 from t2ipal.vocabulary import Vocabulary
 
 FORMAT = 2  # of recognizer.json
@@ -137,10 +138,11 @@ class Recognizer:
 
 def save_bundle(store: Store, recipe: Recipe, parameters: bytes, fitted: Fitted, data: str = "") -> Card:
     """Write the bundle of a run's tuned `parameters` (a safetensors file) and what is `fitted` to its scores;
-    the card last.
+    the card last, and then a manifest (t2ipal.results).
 
     `data` identifies what they were made from.
     """
+    made_from = {"recipe": recipe.fingerprint("bundle"), "data": data}
     source = recipe.caption_source
     vocabulary = Vocabulary.load(recipe.vocabulary)
     card = Card(
@@ -154,16 +156,15 @@ def save_bundle(store: Store, recipe: Recipe, parameters: bytes, fitted: Fitted,
         calibration=fitted.calibration.to_json(),
         quality=_quality(store, recipe),
         provenance={
-            "recipe": recipe.fingerprint("bundle"),
-            "data": data,
+            **made_from,
             "seed": recipe.seed,
             "captions": _name(source.model if isinstance(source, CaptionsRecipe) else source.path),
             "images": _name(recipe.images.model),
             "versions": {name: version(name) for name in PACKAGES},
         },
     )
-    store.write_bytes(f"{BUNDLE}/{PARAMETERS}", parameters)
-    store.write_json(f"{BUNDLE}/{CARD}", card.model_dump(mode="json"))
+    files = [(PARAMETERS, parameters), (CARD, json_bytes(card.model_dump(mode="json")))]
+    Results(store, BUNDLE).write(files, made_from)
     return card
 
 

@@ -3,7 +3,7 @@
 import os
 from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, Strict, field_validator, model_validator
 
 from t2ipal.errors import UserError
 from t2ipal.section import Above0, Fraction, Positive, Section, Workers
@@ -25,9 +25,9 @@ class PriorRecipe(Section):
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
         if (self.corpus is None) == (self.prompt is None):
-            given = "neither" if self.corpus is None else "both"
+            given = "neither is" if self.corpus is None else "both are"
             raise ValueError(
-                f"of corpus (a file of captions) and prompt (the language model is asked) {given} is given; "
+                f"of corpus (a file of captions) and prompt (the language model is asked) {given} given; "
                 "give one of the two"
             )
         return self
@@ -66,7 +66,7 @@ class CaptionsRecipe(Section):
 
     model: str  # a folder or a hub's name; with `endpoint`, the name by which the server knows it
     count: Positive  # planned captions; those naming other classes than requested are dropped
-    classes_per_caption: tuple[Positive, Positive] = (1, 3)  # from, to
+    classes_per_caption: Annotated[tuple[Positive, Positive], Strict(False)] = (1, 3)  # from, to
     prior: PriorRecipe | None = None  # which classes meet; None: any as often as any other
     # Answers to each request; the first that names exactly the requested classes is kept. They are requests
     # of their own: vLLM's `n` gives the same answers at most a fifth faster, and of them ray.data.llm hands

@@ -18,5 +18,9 @@ class UserError(Exception):
         return f"{self.problem}\n  {self.remedy}"
 
 
+class DamagedFileError(UserError, ValueError):
+    """A file of a run is not what its name says: cut short, or changed by somebody else."""
+
+
 class StoreError(UserError):
     """The place where a run is kept did not take or give a file: full, read-only, or not answering."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, Strict, field_validator, model_validator
 
 from t2ipal.section import DType, Positive, Section, Workers
 
@@ -28,7 +28,7 @@ def _pixels(value: Any) -> Any:
 
 
 # Pixels: the side of a square, or [height, width].
-Pixels = Annotated[int | tuple[int, int], BeforeValidator(_pixels)]
+Pixels = Annotated[int | Annotated[tuple[int, int], Strict(False)], BeforeValidator(_pixels)]
 
 
 class AgreementRecipe(Section):

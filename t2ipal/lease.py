@@ -56,7 +56,7 @@ class Lease:
         if (holder := at_work(self._store)) is not None:
             raise UserError(
                 f"another job works in {self._store.uri!r}: process {holder.pid} on {holder.host}",
-                "wait until it has ended, or give another folder with --run",
+                "wait until it has ended, or give another run folder",
             )
         self._write()
         self.check()

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from t2ipal.section import Above0, Fraction, NotBelow0, Positive, Section
+from t2ipal.section import Above0, Fraction, NotBelow0, Positive, Section, Several
 
 # A sentence about a class; the class name takes the place of {}.
 Template = Annotated[str, Field(pattern=r"^[^{}]*\{\}[^{}]*$")]
@@ -32,7 +32,7 @@ class ZeroShotSettings(Section):
 
     template: Template = "a photo of a {}"
     # Sentences whose features are averaged by zero_shot_ensemble; null: the 80 of OpenAI for ImageNet.
-    ensemble: Annotated[tuple[Template, ...], Field(min_length=1)] | None = None
+    ensemble: Annotated[Several[Template], Field(min_length=1)] | None = None
     scale: Above0 = 4.0  # of cosine similarities, for the dense variant
     k: NotBelow0 = 40.0  # sharpness of the dense variant's heatmap
     mix: Fraction = 0.5  # share of the global score in the dense variant

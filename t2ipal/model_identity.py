@@ -31,7 +31,7 @@ def check_models_unchanged(recipe: Recipe, store: Store) -> None:
             what = "model" if key.endswith(".model") else "file"
             raise UserError(
                 f"the {what} behind {key} has changed since the run in {store.uri!r} began",
-                "put the former files back, or give another folder with --run",
+                "put the former files back, or give another run folder",
             )
     if now.keys() - known.keys():
         store.write_json(MODELS_FILE, known | now)

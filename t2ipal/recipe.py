@@ -21,7 +21,7 @@ from t2ipal.fingerprint import differences, fingerprints
 from t2ipal.images_recipe import ImagesRecipe
 from t2ipal.method_settings import MethodsSettings
 from t2ipal.recipe_paths import Written, absolute, as_written, resolve_paths
-from t2ipal.section import Bounds, DType, Positive, Section, Workers
+from t2ipal.section import Bounds, DType, Positive, Section, Several, Workers
 from t2ipal.validation import describe
 from t2ipal.vocabulary import Vocabulary
 from t2ipal.yaml_file import read_yaml
@@ -66,7 +66,9 @@ class Ranks(Bounds):
     @model_validator(mode="before")
     @classmethod
     def _fixed(cls, data: Any) -> Any:
-        return {"min": data, "max": data} if type(data) is int else data
+        if isinstance(data, bool | float | str | list):
+            raise ValueError(f"{data!r} is neither a number of workers nor {{min, max}}")
+        return {"min": data, "max": data} if isinstance(data, int) else data
 
     @model_validator(mode="after")
     def _none_or_some(self) -> Self:
@@ -117,7 +119,7 @@ class EvaluateRecipe(Section):
     split: str = "test"
     train_split: str = "train"  # labelled photos for the upper bound and for settings with few labels
     # What a job measures beside the method that it tunes: methods that are not tuned.
-    baselines: tuple[
+    baselines: Several[
         Literal[
             "zero_shot",
             "zero_shot_standardised",
@@ -125,8 +127,7 @@ class EvaluateRecipe(Section):
             "zero_shot_ensemble_standardised",
             "zero_shot_dense",
             "zero_shot_dense_standardised",
-        ],
-        ...,
+        ]
     ] = ("zero_shot", "zero_shot_standardised")
 
 
@@ -181,7 +182,7 @@ class Recipe(Section):
     name: str
     seed: int = 0
     run: str  # where it goes unless --run says otherwise
-    vocabulary: str | dict[str, tuple[str, ...]]  # "picturebook", or class names and their synonyms
+    vocabulary: str | dict[str, Several[str]]  # "picturebook", or class names and their synonyms
     # One of the two:
     captions: CaptionsRecipe | None = None
     annotated_captions: AnnotatedCaptionsRecipe | None = None
@@ -206,10 +207,10 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _has_one_source_of_captions(self) -> Self:
         if (self.captions is None) == (self.annotated_captions is None):
-            given = "neither" if self.captions is None else "both"
+            given = "neither is" if self.captions is None else "both are"
             raise ValueError(
                 f"of captions (a language model writes them) and annotated_captions (a file of them) {given} "
-                "is given; give one of the two"
+                "given; give one of the two"
             )
         return self
 
@@ -225,6 +226,18 @@ class Recipe(Section):
             raise ValueError(
                 f"images.captions is {self.images.captions}, and there are at most {most} ({key})"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _leaves_something_out(self) -> Self:
+        agreement = self.images.agreement
+        if agreement is not None and agreement.top is not None:
+            classes = len(Vocabulary.load(self.vocabulary))
+            if agreement.top >= classes:
+                raise ValueError(
+                    f"images.agreement.top is {agreement.top}, and there are {classes} classes: every class "
+                    "is always among so many; give a smaller number, or leave it out"
+                )
         return self
 
     def relative_paths(self) -> dict[str, Written]:
@@ -264,8 +277,8 @@ def load_recipe(path: str | Path) -> Recipe:
         )
     folder = Path(path).resolve().parent
     written = resolve_paths(data, folder)
-    spec = data.get("vocabulary")
-    if spec not in (None, "picturebook"):
+    spec = data.get("vocabulary", "picturebook")  # one that is missing is told with the other mistakes
+    if spec != "picturebook":
         # The classes themselves become part of the recipe, so that workers need no file and a change is
         # noticed.
         spec = absolute(spec, folder) if isinstance(spec, str) else spec

@@ -3,6 +3,8 @@
 The tables are named by their stages; `t2ipal.store` says what lies below them.
 """
 
+SHEETS = "sheets"  # the folder of contact sheets
+
 TUNE = "tune"  # the folder of tuning; `t2ipal.tuning.trial` names the files in it
 
 # Beside the table of captions; its readers pass over names with an underscore.

@@ -1,21 +1,25 @@
 """What every section of a recipe is: frozen, typed, and without unknown keys; and what several share."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Above0 = Annotated[float, Field(gt=0)]
 NotBelow0 = Annotated[float, Field(ge=0)]
 
+Item = TypeVar("Item")
+Several = Annotated[tuple[Item, ...], Strict(False)]
+"""A YAML list, which is no tuple; what is in it stays strict."""
+
 DType = Literal["float32", "float16", "bfloat16"]
 
 
 class Section(BaseModel):
-    """A part of a recipe."""
+    """A part of a recipe. What YAML reads as text or as true is no number, and a number is no text."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Bounds(Section):

@@ -85,18 +85,6 @@ class Shards:
         """Return the listed manifests by the names of their shards."""
         return self._files(f"{self.stage}/{_MANIFESTS}", _MANIFEST)
 
-    def unfinished_files(self) -> list[str]:
-        """Return the files, relative to the table's folder, that were being written when a process was
-        killed, or still are.
-        """
-        folders = {"": self.stage, f"{_MANIFESTS}/": f"{self.stage}/{_MANIFESTS}"}
-        return [
-            f"{prefix}{file.base_name}"
-            for prefix, folder in folders.items()
-            for file in self.store.files(folder)
-            if file.is_file and file.base_name.startswith(".") and file.base_name.endswith(".tmp")
-        ]
-
     def delete(self, names: Iterable[str]) -> None:
         """Remove shards, the manifest first: what is half removed is not done."""
         for name in names:

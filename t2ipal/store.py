@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 from pyarrow import fs
 
-from t2ipal.errors import StoreError, UserError
+from t2ipal.errors import DamagedFileError, StoreError, UserError
 from t2ipal.filesystems import connect, has_folders
 from t2ipal.manifest_index import ManifestIndex
 from t2ipal.shards import Shards
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from t2ipal.recipe import Recipe
 
 RUN_FILE = "run.json"
+PROBE = ".writable-"  # with which names begin of files that only try whether the folder takes them
 
 
 @dataclass(frozen=True)
@@ -52,20 +53,21 @@ class Store:
         Raises UserError when the folder cannot be written; unless it is to be `writable`, nothing is created
         or tried.
         """
-        remedy = "give another folder with --run, or correct its permissions or your credentials"
+        remedy = "give another run folder, or correct its permissions or your credentials"
         try:
             store = cls._at(uri, {}, saves=writable)
             if writable:
                 if has_folders(store.filesystem):
                     store.filesystem.create_dir(store.root, recursive=True)
                 # A name of its own: several jobs may open the folder at once.
-                probe = f".writable-{uuid.uuid4().hex}"
+                probe = f"{PROBE}{uuid.uuid4().hex}"
                 store.write_bytes(probe, b"")
                 store.manifests.listed(store.filesystem.get_file_info([store.path(probe)]))
                 store.delete(probe)
         except (OSError, pa.ArrowException, StoreError) as error:
             reason = error.problem if isinstance(error, StoreError) else error
-            raise UserError(f"cannot write to the run folder {uri!r}: {reason}", remedy) from error
+            doing = "write to" if writable else "open"
+            raise UserError(f"cannot {doing} the run folder {uri!r}: {reason}", remedy) from error
         return store
 
     @classmethod
@@ -120,6 +122,16 @@ class Store:
         """
         return replace(self, _listings=_Listings())
 
+    def all_files(self) -> list[fs.FileInfo]:
+        """Return all files of the run, in whatever folder; `name_of` gives their names."""
+        with self._explained("list", "."):
+            selector = fs.FileSelector(self.root, allow_not_found=True, recursive=True)
+            return [file for file in self.filesystem.get_file_info(selector) if file.is_file]
+
+    def name_of(self, file: fs.FileInfo) -> str:
+        """Return the name of a listed file, relative to the run's folder."""
+        return str(file.path)[len(self.root) :].lstrip("/")
+
     def read_bytes(self, name: str) -> bytes:
         """Return a file's content; FileNotFoundError if there is none."""
         # Not as a stream, which asks an object store for 256 KiB at a time.
@@ -172,12 +184,27 @@ class Store:
             ) from error
 
     def read_json(self, name: str) -> Any:
-        """Return a JSON file's content; FileNotFoundError if there is none."""
-        return json.loads(self.read_bytes(name))
+        """Return a JSON file's content; FileNotFoundError if there is none, DamagedFileError if it is not
+        JSON.
+        """
+        try:
+            return json.loads(self.read_bytes(name))
+        except ValueError as error:
+            raise DamagedFileError(
+                f"the file {name!r} in the run folder {self.uri!r} is damaged: {error}",
+                "jobs/verify.py with --repair removes it, and the same command makes it again",
+            ) from error
+
+    def find_json(self, name: str) -> Any:
+        """Return a JSON file's content; None if there is none, or it is damaged."""
+        try:
+            return self.read_json(name)
+        except (FileNotFoundError, DamagedFileError):
+            return None
 
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file, atomically."""
-        self.write_bytes(name, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+        self.write_bytes(name, json_bytes(content))
 
     def claim(self, recipe: "Recipe", stages: Collection[str] | None = None) -> None:
         """Bind the folder to a recipe, or check that it is bound to the same one, as far as `stages` go.
@@ -201,13 +228,14 @@ class Store:
         """Raise UserError unless the folder, which a recipe has claimed, is bound to this one as far as
         `stages` go.
         """
-        remedy = "give another folder with --run, or set the recipe back"
+        remedy = "give another run folder, or set the recipe back"
         try:
             known = self.read_json(RUN_FILE)
             bound, before = known["stages"], known["recipe"]
         except (ValueError, KeyError, TypeError) as error:
+            reason = error.__cause__ if isinstance(error, DamagedFileError) else repr(error)
             raise UserError(
-                f"{self.uri}/{RUN_FILE} is damaged: {error!r}", "give another folder with --run"
+                f"{self.uri}/{RUN_FILE} is damaged: {reason}", "give another run folder"
             ) from error
         changed = [
             stage
@@ -225,6 +253,11 @@ class Store:
     def shards(self, stage: str) -> Shards:
         """Return the handle of a stage's table."""
         return Shards(store=self, stage=stage, fingerprint=self.fingerprints.get(stage, ""))
+
+
+def json_bytes(content: Any) -> bytes:
+    """Return the JSON file of some content."""
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 class _Listings:

@@ -1,22 +1,39 @@
 """Pydantic's findings in the words of the person who wrote the file."""
 
 import difflib
+import reprlib
 from collections.abc import Sequence
-from typing import get_args
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+
+# For values of another type; pydantic's own words name types of Python and classes of ours.
+_WANTED = {
+    "int_type": "no whole number",
+    "float_type": "no number",
+    "bool_type": "neither true nor false",
+    "string_type": "no text; put it in quotes if it is meant as such",
+    "tuple_type": "no list; write it as [a, b]",
+    "dict_type": "no section; write keys and their values below it",
+    "model_type": "no section; write keys and their values below it",
+}
 
 
 def describe(error: ValidationError, model: type[BaseModel]) -> list[str]:
     """Return one line for each finding: the dotted key, what is wrong, and for an unknown key the nearest
     right one.
     """
-    return [_line(finding["type"], finding["loc"], finding["msg"], model) for finding in error.errors()]
+    return [_line(finding, model) for finding in error.errors()]
 
 
-def _line(kind: str, loc: Sequence[str | int], message: str, model: type[BaseModel]) -> str:
+def _line(finding: Any, model: type[BaseModel]) -> str:
+    kind, loc = finding["type"], finding["loc"]
     key = ".".join(map(str, loc))
-    message = message.removeprefix("Value error, ")
+    message = finding["msg"].removeprefix("Value error, ").replace("Tuple should", "List should")
+    if kind in _WANTED:
+        return f"{key} is {reprlib.repr(finding['input'])}, which is {_WANTED[kind]}"
+    if kind == "missing" and isinstance(loc[-1], int):
+        return f"{'.'.join(map(str, loc[:-1]))}: the list is too short"
     if kind == "missing":
         return f"the key {key!r} is missing"
     if kind == "extra_forbidden":

@@ -48,7 +48,7 @@ class Vocabulary:
     def _from_data(cls, data: object) -> Self:
         """Check what a user wrote before trusting its types."""
         if isinstance(data, Mapping):
-            pairs = [(name, words or []) for name, words in data.items()]
+            pairs = [(name, [] if words is None else words) for name, words in data.items()]
         elif isinstance(data, Sequence) and not isinstance(data, str):
             pairs = [(name, []) for name in data]
         else:
@@ -97,11 +97,19 @@ def _key(word: str) -> tuple[str, ...]:
 
 def _word(value: object) -> str:
     if not isinstance(value, str):
-        # YAML reads `yes`, `no`, `on` and numbers as values of their own.
-        raise UserError(f"the class name {value!r} is not text", f'put it in quotes: "{value}"')
+        raise UserError(
+            f"the class name {value!r} is not text, but {_what_yaml_reads(value)}",
+            'put it in quotes as you wrote it, as in "no" or "911"',
+        )
     if not _key(value):
         raise UserError("the vocabulary has an empty name", "remove it or write the class name")
     return value.strip()
+
+
+def _what_yaml_reads(value: object) -> str:
+    if isinstance(value, bool):
+        return "what YAML reads in yes, no, on, off, true and false"
+    return "what YAML reads in an empty entry, ~ and null" if value is None else "a number or a date"
 
 
 def _synonyms(name: object, words: object) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
-"""Reading the YAML that people write: a repeated key is an error, not the last one wins."""
+"""Reading the YAML that people write: a repeated key is an error, and 1e-4 is a number."""
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,17 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+# YAML 1.1, which PyYAML reads, takes it for text unless there is a dot, and a sign in the exponent.
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+\Z"), list("-+.0123456789")
+)
+
+
+def parse_yaml(text: str) -> Any:
+    """Return the content of some YAML; yaml.YAMLError where it is none."""
+    return yaml.load(text, Loader=_StrictLoader)
+
+
 def read_yaml(path: str | Path, what: str) -> Any:
     """Return the content of a YAML file; `what` names it in the UserError raised when it cannot be read."""
     try:
@@ -33,7 +45,7 @@ def read_yaml(path: str | Path, what: str) -> Any:
             f"cannot read the {what} {str(path)!r}: {error}", "check the path of the file"
         ) from error
     try:
-        return yaml.load(text, Loader=_StrictLoader)
+        return parse_yaml(text)
     except yaml.YAMLError as error:
         raise UserError(
             f"the {what} {str(path)!r} is not valid YAML: {error}", "correct the line named above"

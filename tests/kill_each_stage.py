@@ -22,7 +22,8 @@ import psutil
 from t2ipal.captions.collect import caption_id
 from t2ipal.evaluation.shards import open_photos
 from t2ipal.recipe import Recipe, load_recipe
-from t2ipal.run_files import BUNDLE, BUNDLE_PARAMETERS, CARD, METRICS, TUNE
+from t2ipal.results import MANIFEST
+from t2ipal.run_files import BUNDLE, BUNDLE_PARAMETERS, CARD, EVALUATION, TUNE
 from t2ipal.stages import captions as captions_stage
 from t2ipal.stages.images import image_id
 from t2ipal.store import Store
@@ -30,7 +31,7 @@ from t2ipal.store import Store
 ROOT = Path(__file__).parents[1]
 OFFLINE = ROOT / "jobs" / "recipes" / "offline.yaml"
 TABLES = ("captions", "images", "features", "caption_features", "test_features")
-RESULTS = (f"{TUNE}/result.json", METRICS, CARD)
+RESULTS = tuple(f"{folder}/{MANIFEST}" for folder in (TUNE, EVALUATION, BUNDLE))
 # What a stage has left when it is killed: its first shard, a checkpoint, a part of its files.
 MARKS = {
     "captions": "captions/_manifests/*.json",

@@ -7,6 +7,7 @@ import pytest
 from jobs.checks import check_models, check_order, check_run_uri, joins_cluster, models_are_local
 from t2ipal.errors import UserError
 from t2ipal.recipe import Recipe
+from tests.layouts import write_narratives
 from tests.recipes import tiny_recipe
 from tests.test_recipe import DATA
 
@@ -70,8 +71,9 @@ def test_only_models_of_unfinished_stages_are_looked_at(tmp_path):
 
 @pytest.mark.parametrize("key", ["path", "exclude_images"])
 def test_a_file_of_captions_is_looked_for_while_captions_are_missing(tmp_path, key):
-    (tmp_path / "there").touch()
-    files = dict.fromkeys(("path", "exclude_images"), str(tmp_path / "there"))
+    write_narratives(tmp_path / "there.jsonl", [("0a", "a fish")])
+    (tmp_path / "ids").write_text("0b\n")
+    files = {"path": str(tmp_path / "there.jsonl"), "exclude_images": str(tmp_path / "ids")}
     there = tiny_recipe(captions=None, annotated_captions=files)
     gone = tiny_recipe(captions=None, annotated_captions=files | {key: str(tmp_path / "gone")})
     check_models(there, {"captions": ["c"]})
@@ -85,6 +87,51 @@ def test_a_corpus_is_looked_for_while_captions_are_missing(tmp_path):
     check_models(recipe, NOTHING)
     with pytest.raises(UserError, match=r"captions\.prior\.corpus: there is no file .*gone"):
         check_models(recipe, {"captions": ["c"]})
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "none of the 0 sentences"),
+        (b"a cow\n", "none of the 1 sentences .* names a class of the vocabulary"),
+        (b"a fish\nf\xfcr\n", "line 2 is not UTF-8 text"),
+        (b'{"annotations": []}', "looks like JSON"),
+    ],
+)
+def test_a_file_of_captions_is_read_while_captions_are_missing(tmp_path, content, problem):
+    (path := tmp_path / "captions.txt").write_bytes(content)
+    recipe = tiny_recipe(captions=None, annotated_captions={"path": str(path)})
+    check_models(recipe, NOTHING)
+    with pytest.raises(UserError, match=problem):
+        check_models(recipe, {"captions": ["c"]})
+
+
+def test_a_corpus_is_read_while_captions_are_missing(tmp_path):
+    (path := tmp_path / "corpus.txt").write_text("a fish\na house\n")
+    recipe = tiny_recipe(captions={"prior": {"corpus": str(path)}})
+    check_models(recipe, NOTHING)
+    with pytest.raises(UserError, match=r"none of the sentences of .* \(2\) names two classes"):
+        check_models(recipe, {"captions": ["c"]})
+    path.write_text("a fish in a house\n")
+    check_models(recipe, {"captions": ["c"]})
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"scheduler": "DDMScheduler"}, r"images\.scheduler is 'DDMScheduler', which is no scheduler"),
+        ({"options": {"clipskip": 1}}, r"images\.options\.clipskip: .*did you mean clip_skip"),
+    ],
+)
+def test_what_the_painter_does_not_take_is_told_while_images_are_missing(settings, problem):
+    recipe = tiny_recipe(images={"model": "picturebook:painter"} | settings)
+    check_models(recipe, {"captions": ["c"]} | {"images": []})
+    with pytest.raises(UserError, match=problem):
+        check_models(recipe, {"images": ["i"]})
+
+
+def test_of_a_model_on_the_hub_only_names_of_diffusers_are_known():
+    check_models(tiny_recipe(images={"model": "hub/painter", "options": {"x": 1}}), {"images": ["i"]})
 
 
 def test_a_server_needs_its_key_and_no_model_folder(tmp_path, monkeypatch):

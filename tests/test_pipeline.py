@@ -164,7 +164,7 @@ def test_a_run_of_another_recipe(tmp_path):
     assert_refused(start("--recipe", small_recipe(tmp_path), "--stages", "images"), "'captions'")
     claimed = (tmp_path / "run" / "run.json").read_bytes()
     other = small_recipe(tmp_path, images__guidance=9.0)
-    assert_refused(start("--recipe", other), "another recipe", "images.guidance", "--run")
+    assert_refused(start("--recipe", other), "another recipe", "images.guidance", "another run folder")
     assert (tmp_path / "run" / "run.json").read_bytes() == claimed
 
 

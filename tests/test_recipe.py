@@ -142,7 +142,7 @@ def test_a_vocabulary_file_becomes_part_of_the_recipe(tmp_path):
         (
             "captions.prior",
             {"corpus": "a.txt", "prompt": "{class}"},
-            r"captions.prior: of corpus .* both is given",
+            r"captions.prior: of corpus .* both are given",
         ),
         ("captions.prior", {"prompt": "x"}, r'captions.prior.prompt: .*does not hold "\{class\}"'),
         ("captions.prior", {"corpus": "a.txt", "uniform": 0}, r"captions.prior.uniform: .*greater than 0"),
@@ -172,6 +172,7 @@ def test_a_vocabulary_file_becomes_part_of_the_recipe(tmp_path):
         ),
         ("images.options", {"generator": 1}, r"images.options: generator is set by the job itself"),
         ("images.agreement", {}, r"images.agreement: neither lowest nor top is given"),
+        ("images.agreement", {"top": 2}, r"images.agreement.top is 2, and there are 2 classes"),
         ("images.agreement", {"lowest": 1.0}, r"images.agreement.lowest: .*less than 1"),
         (
             "captions.engine",
@@ -185,7 +186,7 @@ def test_a_vocabulary_file_becomes_part_of_the_recipe(tmp_path):
         ),
         ("captions.workers", {"gpus": 2}, r"workers.gpus is 2, and the engine has 1 parts"),
         ("captions", None, r"\n  of captions .* neither is given; give one of the two"),
-        ("annotated_captions", {"path": "a.txt"}, r"\n  of captions .* both is given; give one of the two"),
+        ("annotated_captions", {"path": "a.txt"}, r"\n  of captions .* both are given; give one of the two"),
         ("annotated_captions", {}, r"'annotated_captions.path' is missing"),
         (
             "annotated_captions",
@@ -193,6 +194,25 @@ def test_a_vocabulary_file_becomes_part_of_the_recipe(tmp_path):
             r"'annotated_captions.perclass' is unknown; did you mean 'per_class'",
         ),
         ("serve.application", "a/b", r"serve.application: .*pattern"),
+        ("captions.drop_similar", True, r"captions.drop_similar is True, which is no number"),
+        ("captions.attempts", True, r"captions.attempts is True, which is no whole number"),
+        ("captions.attempts", "3", r"captions.attempts is '3', which is no whole number"),
+        (
+            "captions.classes_per_caption",
+            [1, "3"],
+            r"captions.classes_per_caption.1 is '3', which is no whole",
+        ),
+        ("captions.classes_per_caption", [1], r"captions.classes_per_caption: the list is too short"),
+        ("captions.classes_per_caption", 3, r"captions.classes_per_caption is 3, which is no list"),
+        ("seed", "0", r"seed is '0', which is no whole number"),
+        ("images.steps", 2.0, r"images.steps is 2.0, which is no whole number"),
+        ("images.guidance", float("nan"), r"images.guidance: .* finite number"),
+        ("tune.gpu", 1, r"tune.gpu is 1, which is neither true nor false"),
+        ("tune.workers", "2", r"tune.workers: '2' is neither a number of workers nor \{min, max\}"),
+        ("tune.workers", True, r"tune.workers: True is neither a number of workers"),
+        ("evaluate.split", 2014, r"evaluate.split is 2014, which is no text; put it in quotes"),
+        ("annotated_captions", ["a.txt"], r"annotated_captions is \['a.txt'\], which is no section"),
+        ("vocabulary", 3, r"the vocabulary is 3"),
         ("vocabulary", [], r"no classes"),
         ("vocabulary", ["cat", "cat"], r"'cat' is listed twice"),
     ],
@@ -200,6 +220,23 @@ def test_a_vocabulary_file_becomes_part_of_the_recipe(tmp_path):
 def test_mistakes_are_named(tmp_path, key, value, problem):
     with pytest.raises(UserError, match=problem):
         load(tmp_path, changed(key, value))
+
+
+def test_whole_numbers_are_numbers_and_lists_are_taken(tmp_path):
+    recipe = load(tmp_path, changed("images.guidance", 3) | {"evaluate": {"baselines": ["zero_shot"]}})
+    assert recipe.images.guidance == 3.0
+    assert recipe.evaluate.baselines == ("zero_shot",)
+    assert Recipe.model_validate(recipe.settings()) == recipe
+
+
+def test_an_exponent_needs_no_dot(tmp_path):
+    text = yaml.safe_dump(DATA) + "methods: {t2i_pal: {prompt_lr: 1e-4, head_lr: 5E-3}}\n"
+    (path := tmp_path / "recipe.yaml").write_text(text)
+    settings = load_recipe(path).methods.t2i_pal
+    assert (settings.prompt_lr, settings.head_lr) == (0.0001, 0.005)
+    path.write_text(text.replace("1e-4", '"1e-4"'))
+    with pytest.raises(UserError, match="prompt_lr is '1e-4', which is no number"):
+        load_recipe(path)
 
 
 def test_all_mistakes_are_told_at_once(tmp_path):

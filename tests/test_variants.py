@@ -44,6 +44,11 @@ def test_a_rule_that_cannot_be(text):
         parse_variant(text)
 
 
+def test_a_filter_that_would_leave_nothing_out():
+    with pytest.raises(UserError, match=r"384x2/top=16.*: images.agreement.top is 16, and there are 16"):
+        parse_variant("384x2/top=16").of(load_recipe(DEFAULT_RECIPE))
+
+
 def test_more_captions_than_there_are():
     with pytest.raises(UserError, match="9999 captions are to be painted, and there are at most 1152"):
         parse_variant("9999x1").of(load_recipe(DEFAULT_RECIPE))

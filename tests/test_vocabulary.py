@@ -90,7 +90,12 @@ def test_reads_a_yaml_file(tmp_path, text, names):
         (["cat", "_"], "empty name"),
         ({"cat": ["pet"], "dog": ["pet"]}, "'pet' stands for two classes: 'cat' and 'dog'"),
         ({"cat": ["dog"], "dog": []}, "'dog' stands for two classes"),
-        (["cat", True], "True is not text"),
+        (["cat", False], '(?s)False is not text, but what YAML reads in .*no.* put it in quotes .*"no"'),
+        (["cat", 911], "911 is not text, but a number"),
+        (["cat", None], "None is not text, but what YAML reads in an empty entry"),
+        ({"cat": [True]}, "True is not text"),
+        ({"cat": False}, "the synonyms of 'cat' are False"),
+        ({False: []}, "False is not text"),
         ({"cat": "kitten"}, "synonyms of 'cat'"),
     ],
 )

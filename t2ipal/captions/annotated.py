@@ -51,15 +51,21 @@ def choose(recipe: AnnotatedCaptionsRecipe, vocabulary: Vocabulary, seed: int) -
     counts: Counter[str] = Counter()
     named = list(_named(path, vocabulary, excluded, counts))
     if not named:
-        raise UserError(
-            f"annotated_captions.path: none of the {counts['read']} sentences of {recipe.path!r} "
-            "that may be used names a class of the vocabulary",
-            "give captions that do, or add the words they use to the vocabulary as synonyms",
-        )
+        raise _names_no_class(recipe, counts["read"])
     taken = select(named, recipe.per_class, recipe.max_captions, seed)
     return Chosen(
         tuple(taken), counts["read"], counts["excluded"], counts["without_class"], len(named) - len(taken)
     )
+
+
+def check(recipe: AnnotatedCaptionsRecipe, vocabulary: Vocabulary) -> None:
+    """Raise the UserError of `choose` in about the time of reading the file: only up to the first sentence
+    that names a class are any looked at.
+    """
+    excluded, sentences = _excluded(recipe), list(read_sentences(Path(recipe.path)))
+    usable = (each.text for each in sentences if each.image not in excluded)
+    if not any(map(vocabulary.labels, usable)):
+        raise _names_no_class(recipe, len(sentences))
 
 
 def select(
@@ -82,6 +88,14 @@ def select(
 def caption_seed(seed: int, number: int) -> int:
     """Return the seed of a caption, in [0, 2**63)."""
     return derive_seed(seed, caption_id(number))
+
+
+def _names_no_class(recipe: AnnotatedCaptionsRecipe, read: int) -> UserError:
+    return UserError(
+        f"annotated_captions.path: none of the {read} sentences of {recipe.path!r} that may be used names a "
+        "class of the vocabulary",
+        "give captions that do, or add the words they use to the vocabulary as synonyms",
+    )
 
 
 def _by_turns(captions: Sequence[Labelled], per_class: int) -> list[Labelled]:

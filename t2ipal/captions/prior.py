@@ -42,6 +42,17 @@ def prior_of(
     return stored_prior(vocabulary, store)
 
 
+def check_corpus(prior: PriorRecipe, vocabulary: Vocabulary) -> None:
+    """Raise the UserError of a corpus that `prior_of` cannot use, in about the time of reading it: only up to
+    the first sentence that names two classes are any looked at.
+    """
+    if prior.corpus is None:
+        return
+    sentences = list(read_sentences(Path(prior.corpus)))
+    if not any(len(vocabulary.labels(each.text)) > 1 for each in sentences):
+        raise _meet_nowhere(prior, len(sentences))
+
+
 def stored_prior(vocabulary: Vocabulary, store: Store) -> Cooccurrence:
     """Return the prior kept in a run; FileNotFoundError if there is none, UserError if it is damaged."""
     try:
@@ -49,7 +60,7 @@ def stored_prior(vocabulary: Vocabulary, store: Store) -> Cooccurrence:
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{store.uri_of(CAPTION_PRIOR)} is damaged: {error!r}",
-            "give another folder with --run: the captions that are there followed what it said",
+            "give another run folder: the captions that are there followed what it said",
         ) from error
 
 
@@ -77,10 +88,13 @@ def _answered(requests: PriorRequests, vocabulary: Vocabulary, ask: Ask) -> Iter
 
 
 def _check(prior: PriorRecipe, counts: LabelCounts) -> None:
-    if counts.pairs.any():
-        return
+    if not counts.pairs.any():
+        raise _meet_nowhere(prior, counts.sentences)
+
+
+def _meet_nowhere(prior: PriorRecipe, sentences: int) -> UserError:
     what = f"the sentences of {prior.corpus!r}" if prior.corpus else "the answers to captions.prior.prompt"
-    raise UserError(
-        f"captions.prior: none of {what} ({counts.sentences}) names two classes of the vocabulary",
+    return UserError(
+        f"captions.prior: none of {what} ({sentences}) names two classes of the vocabulary",
         "change captions.prior, or remove it: then any classes meet",
     )

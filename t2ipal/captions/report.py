@@ -16,10 +16,15 @@ def write_report(
 
     The captions are read shard by shard.
     """
-    counts = count_labels(_labels(shards, manifests), len(vocabulary))
-    report = {**figures, "captions": counts.sentences, **_by_name(counts, vocabulary.names)}
+    report = {**figures, **label_counts(shards, manifests, vocabulary)}
     shards.store.write_json(CAPTION_REPORT, report)
     return report
+
+
+def label_counts(shards: Shards, names: Iterable[str], vocabulary: Vocabulary) -> dict[str, Any]:
+    """Return what a report says that follows from the captions alone: their number, classes and pairs."""
+    counts = count_labels(_labels(shards, names), len(vocabulary))
+    return {"captions": counts.sentences, **_by_name(counts, vocabulary.names)}
 
 
 def acceptance(extras: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class DeviceLostError(Exception):
 def end_process(shards: Shards, name: str, error: DeviceLostError) -> NoReturn:
     """End this process, which was at work on a shard. Raises UserError when the shard has cost too many."""
     note, store = f"{_folder(shards)}/{name}.json", shards.store
-    lost = 1 + (store.read_json(note)["processes"] if store.exists(note) else 0)
+    lost = 1 + (store.find_json(note) or {"processes": 0})["processes"]
     if lost >= MOST_LOST:
         raise UserError(
             f"{shards.stage}: {lost} processes lost their device over the shard {name!r}: {error}",

@@ -2,11 +2,14 @@
 
 import difflib
 import inspect
+import json
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import torch
 from diffusers import AutoPipelineForText2Image
+from diffusers.pipelines.auto_pipeline import AUTO_TEXT2IMAGE_PIPELINES_MAPPING, _get_task_class
 
 from t2ipal.errors import UserError
 from t2ipal.images.schedulers import scheduler_class
@@ -43,7 +46,30 @@ def call_arguments(pipeline: Any, recipe: ImagesRecipe) -> dict[str, Any]:
     Raises UserError for a setting that this pipeline's call does not take: many would pass over it in
     silence.
     """
-    accepted, name = _accepted(pipeline), type(pipeline).__name__
+    return _call_arguments(type(pipeline), recipe)
+
+
+def check_settings(recipe: ImagesRecipe) -> None:
+    """Raise the UserError of `load_pipeline` and `call_arguments` for names that diffusers, or the pipeline
+    in a local folder, does not know. Loads no weights. Of a model on the hub only its pipeline would tell.
+    """
+    if recipe.scheduler is not None:
+        scheduler_class(recipe.scheduler)
+    if (pipeline := _pipeline_class(Path(resolve(recipe.model)).expanduser())) is not None:
+        _call_arguments(pipeline, recipe)
+
+
+def _pipeline_class(folder: Path) -> type | None:
+    """Return the class that `load_pipeline` makes of a local folder; None where that is not known."""
+    try:
+        name = json.loads((folder / "model_index.json").read_bytes())["_class_name"]
+        return cast(type, _get_task_class(AUTO_TEXT2IMAGE_PIPELINES_MAPPING, name))
+    except (OSError, ValueError, KeyError, TypeError):  # none, or one that loading tells about
+        return None
+
+
+def _call_arguments(pipeline: type, recipe: ImagesRecipe) -> dict[str, Any]:
+    accepted, name = _accepted(pipeline), pipeline.__name__
     height, width = recipe.height_and_width
     arguments = {"num_inference_steps": recipe.steps, "height": height, "width": width}
     for argument in ("prompt", "generator", *arguments):
@@ -70,10 +96,10 @@ def call_arguments(pipeline: Any, recipe: ImagesRecipe) -> dict[str, Any]:
     return arguments
 
 
-def _accepted(pipeline: Any) -> Mapping[str, inspect.Parameter]:
+def _accepted(pipeline: type) -> Mapping[str, inspect.Parameter]:
     # What lies in a `**kwargs` is for callers of former versions: whatever is not known there is passed over.
-    parameters = inspect.signature(pipeline.__call__).parameters
-    return {name: each for name, each in parameters.items() if each.kind is not each.VAR_KEYWORD}
+    _, *parameters = inspect.signature(pipeline.__call__).parameters.items()
+    return {name: each for name, each in parameters if each.kind is not each.VAR_KEYWORD}
 
 
 def _as_declared(value: Any, parameter: inspect.Parameter) -> Any:

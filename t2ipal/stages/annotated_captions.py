@@ -41,10 +41,9 @@ def run(recipe: AnnotatedCaptionsRecipe, vocabulary: Vocabulary, seed: int, shar
     manifests = shards.done()
     extra = next(iter(manifests.values())).extra
     figures = {name: count for name, count in extra.items() if name != "shards"}
-    if len(before) < len(manifests) or not shards.store.exists(CAPTION_REPORT):
-        report = write_report(shards, manifests, vocabulary, figures)
-    else:
-        report = shards.store.read_json(CAPTION_REPORT)
+    complete = len(before) == len(manifests)
+    there = shards.store.find_json(CAPTION_REPORT) if complete else None
+    report = there or write_report(shards, manifests, vocabulary, figures)
     return StageReport(
         stage=shards.stage,
         rows=sum(manifest.rows for manifest in manifests.values()),
@@ -52,6 +51,7 @@ def run(recipe: AnnotatedCaptionsRecipe, vocabulary: Vocabulary, seed: int, shar
         shards_done_before=len(before),
         seconds=time.monotonic() - start,
         notes={**{name.replace("_", " "): count for name, count in figures.items()}, **notes(report)},
+        made_anew="" if there or not complete else CAPTION_REPORT,
     )
 
 

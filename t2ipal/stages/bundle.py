@@ -4,7 +4,8 @@ import time
 
 from t2ipal.errors import UserError
 from t2ipal.recipe import Recipe
-from t2ipal.run_files import CARD, METRICS
+from t2ipal.results import Results
+from t2ipal.run_files import BUNDLE, CARD, METRICS
 from t2ipal.stages import evaluate, tune
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
@@ -16,11 +17,9 @@ STAGE = "bundle"
 
 def pending(recipe: Recipe, store: Store) -> list[str]:
     """Return [CARD] until there is the bundle of this recipe, of its tuning and of its evaluation."""
-    if not store.exists(CARD) or tune.pending(recipe, store) or evaluate.pending(recipe, store):
+    if tune.pending(recipe, store) or evaluate.pending(recipe, store):
         return [CARD]
-    provenance = store.read_json(CARD)["provenance"]
-    current = (recipe.fingerprint(STAGE), _data(recipe, store))
-    return [] if (provenance["recipe"], provenance.get("data")) == current else [CARD]
+    return [] if Results(store, BUNDLE).are_whole(made_from(recipe, store)) else [CARD]
 
 
 def run(recipe: Recipe, store: Store) -> StageReport:
@@ -44,11 +43,14 @@ def run(recipe: Recipe, store: Store) -> StageReport:
     )
 
 
-def _data(recipe: Recipe, store: Store) -> str:
-    """Return a digest of what the bundle is made from."""
+def made_from(recipe: Recipe, store: Store) -> dict[str, str]:
+    """Return what identifies the settings and the data of the bundle; FileNotFoundError while nothing is
+    tuned or measured.
+    """
     result = Trial.of(recipe, store).result
     files = [result] if recipe.evaluate.dataset is None else [result, METRICS]
-    return short_digest(*(store.read_bytes(name) for name in files))
+    data = short_digest(*(store.read_bytes(name) for name in files))
+    return {"recipe": recipe.fingerprint(STAGE), "data": data}
 
 
 def _write(recipe: Recipe, store: Store) -> None:
@@ -57,4 +59,4 @@ def _write(recipe: Recipe, store: Store) -> None:
 
     trial = Trial.of(recipe, store)
     fitted = Fitted.from_json(store.read_json(trial.result))
-    save_bundle(store, recipe, store.read_bytes(trial.tuned), fitted, _data(recipe, store))
+    save_bundle(store, recipe, store.read_bytes(trial.tuned), fitted, made_from(recipe, store)["data"])

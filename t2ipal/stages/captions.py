@@ -59,6 +59,7 @@ def _run_model(recipe: Recipe, captions: CaptionsRecipe, store: Store, ask: Ask)
     store.delete_folder(CAPTION_DRAFTS)  # empty now, unless a job was killed after its last shard
     done = shards.done()
     manifests = {name: done[name] for name in names}
+    report = None if missing else store.find_json(CAPTION_REPORT)
     if not any(manifest.rows for manifest in manifests.values()):
         raise _nothing_kept(captions, [manifest.extra for manifest in manifests.values()])
     return StageReport(
@@ -67,7 +68,8 @@ def _run_model(recipe: Recipe, captions: CaptionsRecipe, store: Store, ask: Ask)
         shards_total=len(names),
         shards_done_before=len(names) - len(missing),
         seconds=time.monotonic() - start,
-        notes=_report(recipe, captions, store, manifests, anew=bool(missing)),
+        notes=_notes(captions, report or _write_report(recipe, store, manifests)),
+        made_anew="" if missing or report else CAPTION_REPORT,
     )
 
 
@@ -92,15 +94,12 @@ def _answers(
     return engine_answers(captions, shards, make_requests)
 
 
-def _report(
-    recipe: Recipe, captions: CaptionsRecipe, store: Store, manifests: Mapping[str, Manifest], anew: bool
-) -> dict[str, float | int | str]:
-    """Return the notes; write the report if captions were written, or it is not there."""
-    if anew or not store.exists(CAPTION_REPORT):
-        figures = acceptance(manifest.extra for manifest in manifests.values())
-        report = write_report(store.shards(STAGE), manifests, Vocabulary.load(recipe.vocabulary), figures)
-    else:
-        report = store.read_json(CAPTION_REPORT)
+def _write_report(recipe: Recipe, store: Store, manifests: Mapping[str, Manifest]) -> dict[str, Any]:
+    figures = acceptance(manifest.extra for manifest in manifests.values())
+    return write_report(store.shards(STAGE), manifests, Vocabulary.load(recipe.vocabulary), figures)
+
+
+def _notes(captions: CaptionsRecipe, report: Mapping[str, Any]) -> dict[str, float | int | str]:
     duplicates = {} if captions.drop_similar is None else {"duplicates": report["duplicates"]}
     return {
         "asked": report["asked"],
@@ -116,5 +115,5 @@ def _nothing_kept(captions: CaptionsRecipe, shards: list[dict[str, Any]]) -> Use
     return UserError(
         f"captions: of {captions.count} captions by {captions.model!r} none names exactly the "
         f"classes that it was asked for; an answer: {example!r}",
-        "change captions.prompt or captions.model, and give another folder with --run",
+        "change captions.prompt or captions.model, and give another run folder",
     )

@@ -5,11 +5,13 @@ A recipe without a test set has nothing to evaluate, and the stage leaves nothin
 """
 
 import time
+from posixpath import basename
 from typing import TYPE_CHECKING, Any
 
 from t2ipal.errors import UserError
 from t2ipal.method_names import parse_name
 from t2ipal.recipe import Recipe
+from t2ipal.results import Results
 from t2ipal.run_files import EVALUATION, METRICS
 from t2ipal.stages import features, tune
 from t2ipal.stages.report import StageReport
@@ -33,11 +35,9 @@ def pending(recipe: Recipe, store: Store) -> list[str]:
     """
     if recipe.evaluate.dataset is None:
         return []
-    if not store.exists(METRICS) or tune.pending(recipe, store):
+    if tune.pending(recipe, store):
         return [METRICS]
-    metrics = store.read_json(METRICS)
-    current = all(metrics.get(key) == value for key, value in _origin(recipe, store).items())
-    return [] if current else [METRICS]
+    return [] if _results(store).are_whole(made_from(recipe, store)) else [METRICS]
 
 
 def run(recipe: Recipe, store: Store) -> StageReport:
@@ -71,8 +71,10 @@ def _require(recipe: Recipe, store: Store) -> None:
             raise UserError(f"evaluate: {stage} is not complete", f"run the stage {stage} first")
 
 
-def _origin(recipe: Recipe, store: Store) -> dict[str, str]:
-    """Return what identifies the settings and the data of the figures."""
+def made_from(recipe: Recipe, store: Store) -> dict[str, str]:
+    """Return what identifies the settings and the data of the figures; FileNotFoundError while nothing is
+    tuned.
+    """
     test = store.shards(features.TEST)
     tuned = store.read_bytes(Trial.of(recipe, store).result)
     data = short_digest(tuned, test.digest(test.done()) or "")
@@ -84,7 +86,7 @@ def _evaluate(recipe: Recipe, store: Store) -> None:
     from t2ipal.evaluation.report import summarise
 
     backbone = load_backbone(recipe.backbone)
-    made_from, count = _origin(recipe, store), 0
+    origin, count = made_from(recipe, store), 0
     methods: dict[str, Any] = {}
     for name in (*recipe.evaluate.baselines, recipe.tune.method):
         outcome = _assess(name, backbone, recipe, store)
@@ -93,7 +95,11 @@ def _evaluate(recipe: Recipe, store: Store) -> None:
         methods[name] = summarise([outcome.figures(Vocabulary.load(recipe.vocabulary).names)])
     evaluate = recipe.evaluate
     about = {"dataset": evaluate.dataset, "split": evaluate.split, "images": count}
-    store.write_json(METRICS, {**made_from, **about, "methods": methods})
+    _results(store).write_json(basename(METRICS), {**about, "methods": methods}, origin)
+
+
+def _results(store: Store) -> Results:
+    return Results(store, EVALUATION)
 
 
 def _assess(name: str, backbone: "Backbone", recipe: Recipe, store: Store) -> "Outcome":

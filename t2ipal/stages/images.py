@@ -81,7 +81,18 @@ def run(recipe: Recipe, store: Store, worker: type["ShardPainter"] | None = None
             "captions unpainted": sum(each.rows for each in written) - painted,
             "sheets": sheets,
         },
+        made_anew=f"{sheets} contact sheets" if sheets and not missing else "",
     )
+
+
+def check_settings(recipe: ImagesRecipe) -> None:
+    """Raise UserError for a scheduler, options or a negative prompt that the model does not take, as far as
+    that can be told before a worker loads it.
+    """
+    if recipe.scheduler is not None or recipe.options or recipe.negative_prompt:
+        from t2ipal.images import pipelines  # importing diffusers takes seconds
+
+        pipelines.check_settings(recipe)
 
 
 def image_id(caption_id: str, sample: int) -> str:
@@ -107,13 +118,11 @@ def _paint(
     """Paint shards on the pool; yield a small report of each as it is committed."""
     import ray.data
 
-    from t2ipal.images.schedulers import scheduler_class
     from t2ipal.stages.ray_data import actor_pool, quiet_ray_data, startup_explained
 
     workers = recipe.images.workers
     check_model_folder(resolve(recipe.images.model), "images.model", MODEL_FILES)
-    if recipe.images.scheduler is not None:
-        scheduler_class(recipe.images.scheduler)  # what an actor's constructor raises comes as text only
+    check_settings(recipe.images)  # what an actor's constructor raises comes as text only
     with quiet_ray_data(), startup_explained(STAGE, "images.model and its settings"):
         rows = ray.data.from_items([asdict(shard) for shard in missing], override_num_blocks=len(missing))
         painted = rows.map(

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from t2ipal.images.plan import ImageShard
+from t2ipal.results import Results
+from t2ipal.run_files import SHEETS
 from t2ipal.shards import Manifest
 from t2ipal.store import Store
 from t2ipal.tuning.source import short_digest
@@ -16,8 +18,6 @@ from t2ipal.tuning.source import short_digest
 if TYPE_CHECKING:
     from PIL import Image
 
-FOLDER = "sheets"
-MADE_FROM = f"{FOLDER}/made_from.json"  # written last: the sheets are those of the images as they are now
 PER_CLASS = 36
 MOST_SHARDS = 8
 SIDE = 160  # pixels of a thumbnail
@@ -29,21 +29,34 @@ def write_sheets(
     store: Store, classes: Sequence[str], planned: Sequence[ImageShard], done: Mapping[str, Manifest]
 ) -> int:
     """Write the sheets of finished images unless they are there; return how many were written."""
-    step = -(-len(planned) // MOST_SHARDS) or 1
-    chosen = planned[::step]
-    source = short_digest(*(done[shard.name].sha256 for shard in chosen), *classes)
-    if store.exists(MADE_FROM) and store.read_json(MADE_FROM) == {"source": source}:
+    results, source = Results(store, SHEETS), made_from(classes, planned, done)
+    if results.are_there(source):
         return 0
-    shown = {label: rows for label, rows in _collect(store, len(classes), chosen).items() if rows}
-    for label, rows in shown.items():
-        store.write_bytes(sheet_name(classes[label]), _sheet(rows))
-    store.write_json(MADE_FROM, {"source": source})
-    return len(shown)
+    store.delete_folder(SHEETS)  # a class may have lost its images
+    shown = _collect(store, len(classes), _chosen(planned))
+    sheets = ((_file(classes[label]), _sheet(rows)) for label, rows in shown.items() if rows)
+    return results.write(sheets, source)
+
+
+def made_from(
+    classes: Sequence[str], planned: Sequence[ImageShard], done: Mapping[str, Manifest]
+) -> dict[str, str]:
+    """Return what identifies the images on the sheets; all planned ones are done."""
+    return {"source": short_digest(*(done[shard.name].sha256 for shard in _chosen(planned)), *classes)}
 
 
 def sheet_name(name: str) -> str:
     """Return the file of a class's sheet within the run."""
-    return f"{FOLDER}/{name.replace('/', '_')}.png"
+    return f"{SHEETS}/{_file(name)}"
+
+
+def _file(name: str) -> str:
+    return f"{name.replace('/', '_')}.png"
+
+
+def _chosen(planned: Sequence[ImageShard]) -> Sequence[ImageShard]:
+    """A few shards, spread over all."""
+    return planned[:: -(-len(planned) // MOST_SHARDS) or 1]
 
 
 def _collect(store: Store, classes: int, chosen: Sequence[ImageShard]) -> dict[int, list[Shown]]:

@@ -107,7 +107,7 @@ def check_checkpoint(trial: Trial, method: Method) -> None:
     if not store.exists(trial.progress):
         return
     where = f"the checkpoint in {store.uri_of(trial.folder)!r}"
-    remedy = "give another folder with --run, or delete this one to tune from the beginning"
+    remedy = "give another run folder, or delete this one to tune from the beginning"
     try:
         progress = store.read_json(trial.progress)
         settings, data, name = (progress[key] for key in ("settings", "data", "checkpoint"))

@@ -18,6 +18,7 @@ from t2ipal.method_settings import MethodsSettings
 from t2ipal.recipe import Recipe, TuneRecipe
 from t2ipal.section import Section
 from t2ipal.validation import describe
+from t2ipal.yaml_file import parse_yaml
 
 SEED = "tune.seed"
 OF_TUNE = ("method", "holdout", "images_per_class", "seed")  # the others change no result
@@ -70,7 +71,7 @@ def _axis(text: str) -> tuple[str, list[Any]]:
         raise UserError(f"--set {text!r} gives no values", "write it as KEY=VALUE,VALUE")
     _check_key(key)
     try:
-        parsed = yaml.safe_load(f"[{values}]")
+        parsed = parse_yaml(f"[{values}]")
     except yaml.YAMLError as error:
         raise UserError(
             f"the values of --set {text!r} cannot be read", "write them as in a recipe, with commas between"

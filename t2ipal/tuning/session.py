@@ -13,13 +13,14 @@ from safetensors.torch import save
 from t2ipal.clip import Backbone, load_backbone
 from t2ipal.evaluation.fitted import fit
 from t2ipal.methods import Method
+from t2ipal.store import json_bytes
 from t2ipal.tuning.checkpoint import Checkpoint, from_bytes, to_bytes
 from t2ipal.tuning.data import TuningSet
 from t2ipal.tuning.load import load_tuning_set
 from t2ipal.tuning.loop import tune
 from t2ipal.tuning.source import short_digest
 from t2ipal.tuning.times import Times
-from t2ipal.tuning.trial import Origin, Trial
+from t2ipal.tuning.trial import RESULT, TUNED, Origin, Trial
 
 PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}  # as Accelerate names them
 
@@ -53,7 +54,7 @@ def run_tuning(trial: Trial, on_epoch: Callable[[dict[str, Any]], None]) -> None
         with times.spent_on("thresholds"):
             fitted = _fitted(trial, method)
         trial.store.write_json(trial.times, times.seconds)
-        _write_result(trial, method, {**made_from, **counts, "log": log, **fitted})
+        _write_result(trial, method, {**counts, "log": log, **fitted}, made_from)
     accelerator.wait_for_everyone()
 
 
@@ -91,7 +92,7 @@ def _fitted(trial: Trial, method: Method) -> dict[str, Any]:
     return fit(trial.recipe, trial.source, method, trial.table, known=trial.known).to_json()
 
 
-def _write_result(trial: Trial, method: Method, result: dict[str, Any]) -> None:
+def _write_result(trial: Trial, method: Method, result: dict[str, Any], made_from: Origin) -> None:
     parameters = save(method.export())
-    trial.store.write_bytes(trial.tuned, parameters)
-    trial.store.write_json(trial.result, result | {"parameters": short_digest(parameters)})
+    result = result | {"parameters": short_digest(parameters)}
+    trial.results.write([(TUNED, parameters), (RESULT, json_bytes(result))], made_from)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from t2ipal.method_names import parse_name, relevant_settings
 from t2ipal.recipe import Recipe
+from t2ipal.results import Results
 from t2ipal.run_files import TUNE
 from t2ipal.store import Store
 from t2ipal.tuning.limited import Known, known_labels
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 Origin = dict[str, str | None]
 
+TUNED, RESULT = "tuned.safetensors", "result.json"
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -30,7 +33,8 @@ class Trial:
     checkpoint-*    two files in turn, so that the last one is never the one being written
     tuned           the tuned parameters
     times           where the seconds of the attempt that came to the end went
-    result          the log and the thresholds, written last: tuning is done
+    result          the log and the thresholds
+    manifest        of the tuned parameters and the result (t2ipal.results), written last: tuning is done
     """
 
     recipe: Recipe
@@ -54,12 +58,17 @@ class Trial:
     @property
     def tuned(self) -> str:
         """Name of the file within the store."""
-        return f"{self.folder}/tuned.safetensors"
+        return f"{self.folder}/{TUNED}"
 
     @property
     def result(self) -> str:
         """Name of the file within the store."""
-        return f"{self.folder}/result.json"
+        return f"{self.folder}/{RESULT}"
+
+    @property
+    def results(self) -> Results:
+        """Both of them."""
+        return Results(self.store, self.folder)
 
     @property
     def times(self) -> str:
@@ -116,10 +125,8 @@ class Trial:
 
     def is_done(self) -> bool:
         """Say whether there is a result of these settings and of the features as they are now."""
-        if not self.store.exists(self.result):
-            return False
-        result, origin = self.store.read_json(self.result), self.origin()
-        return origin["data"] is not None and all(result.get(key) == origin[key] for key in origin)
+        origin = self.origin()
+        return origin["data"] is not None and self.results.are_there(origin)
 
     def build(self, backbone: "Backbone", exported: bool = False) -> "Method":
         """The method, untuned; `exported`: ready for the parameters in the file `tuned`."""

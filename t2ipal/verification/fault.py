@@ -1,4 +1,4 @@
-"""What can be wrong with a shard."""
+"""What can be wrong with a shard, or with another file of a run."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,13 +13,18 @@ foreign: nothing that this run's recipe has made.
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong in a table."""
+    """One thing that is wrong in a table or another folder."""
 
     kind: Kind
     table: str
     name: str
     """Of the shard; of a file that belongs to none, with its ending."""
     reason: str
+    remove: tuple[str, ...] | None = None
+    """The files, in this order, without which the next job makes it again; none of what a person may want to
+    keep. None: those of the shard.
+    """
 
     def __str__(self) -> str:
-        return f"{self.kind:<7}  {self.table}/{self.name}: {self.reason}"
+        place = f"{self.table}/" if self.table else ""
+        return f"{self.kind:<7}  {place}{self.name}: {self.reason}"

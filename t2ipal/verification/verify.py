@@ -68,27 +68,27 @@ def open_run(uri: str, recipe: str | None = None, writable: bool = False) -> tup
 def verify(recipe: Recipe, store: Store, under_way: bool = False) -> Iterator[TableReport]:
     """Yield what is found in each table that was begun, or that a later one was made from.
 
-    While a job is `under_way`, drafts and files that are being written say nothing, and are passed over.
+    While a job is `under_way`, drafts say nothing, and are passed over.
     """
     begun = {table for table in READS if is_begun(table, recipe, store)}
     for table in READS:
         if under_way and table == CAPTION_DRAFTS:
             continue
         if table in begun or any(table in READS[later] for later in begun):
-            yield _verify_table(table, recipe, store, under_way)
+            yield _verify_table(table, recipe, store)
 
 
 def repair(store: Store, faults: list[Fault]) -> None:
     """Remove what is wrong, so that the next run of the job makes it again."""
     for fault in faults:
-        path = f"{fault.table}/{fault.name}"
-        if store.exists(path):  # a file of its own
-            store.delete(path)
-        else:
+        if fault.remove is None:
             store.shards(fault.table).delete([fault.name])
+        for name in fault.remove or ():
+            if store.exists(name):
+                store.delete(name)
 
 
-def _verify_table(table: str, recipe: Recipe, store: Store, under_way: bool) -> TableReport:
+def _verify_table(table: str, recipe: Recipe, store: Store) -> TableReport:
     shards, plan = shards_of(table, store), plan_of(table, recipe, store)
     listing = _listing(shards)
     checked, foreign = _to_check(shards, plan, listing)
@@ -108,7 +108,7 @@ def _verify_table(table: str, recipe: Recipe, store: Store, under_way: bool) -> 
         table,
         shards=len(results) - len(faults),
         rows=sum(rows for rows, _ in results),
-        faults=[*faults, *foreign, *([] if under_way else _leftovers(shards))],
+        faults=[*faults, *foreign],
         unknown=plan.unknown,
     )
 
@@ -124,11 +124,3 @@ def _to_check(shards: Shards, plan: TablePlan, listing: Listing) -> tuple[list[P
     if plan.unknown:
         return [*plan.shards, *(Planned(name) for name in others)], []
     return plan.shards, [Fault("foreign", shards.stage, name, "no such shard is planned") for name in others]
-
-
-def _leftovers(shards: Shards) -> list[Fault]:
-    """Return what writers leave in a local folder when they are killed."""
-    return [
-        Fault("torn", shards.stage, name, "a process was killed while it wrote this file")
-        for name in shards.unfinished_files()
-    ]

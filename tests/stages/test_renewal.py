@@ -14,9 +14,10 @@ from t2ipal.images.plan import image_shards
 from t2ipal.recipe import Ranks
 from t2ipal.run_files import CARD, METRICS
 from t2ipal.stages import bundle, evaluate, features, tune
+from t2ipal.store import json_bytes
 from t2ipal.tables import CAPTIONS, IMAGES
 from t2ipal.tuning.session import run_tuning
-from t2ipal.tuning.trial import Trial
+from t2ipal.tuning.trial import RESULT, TUNED, Trial
 from tests.finished_images import compute_features, finished_images
 from tests.whole_table import read_all
 
@@ -143,8 +144,9 @@ def epochs_of(trial):
 
 def test_other_parameters_need_another_evaluation(copy):
     recipe, store = copy
-    result = Trial.of(recipe, store).result
-    store.write_json(result, store.read_json(result) | {"thresholds": [0.5] * 3})
+    trial = Trial.of(recipe, store)
+    other = json_bytes(store.read_json(trial.result) | {"thresholds": [0.5] * 3})
+    trial.results.write([(TUNED, store.read_bytes(trial.tuned)), (RESULT, other)], trial.origin())
     assert tune.pending(recipe, store) == []
     assert evaluate.pending(recipe, store)
     assert bundle.pending(recipe, store)

@@ -6,8 +6,10 @@ import pytest
 from PIL import Image
 
 from t2ipal.images.codec import encode
+from t2ipal.results import MANIFEST
+from t2ipal.run_files import SHEETS
 from t2ipal.stages import sheets
-from t2ipal.stages.sheets import MADE_FROM, sheet_name, write_sheets
+from t2ipal.stages.sheets import sheet_name, write_sheets
 from t2ipal.tuning.source import planned_images
 from tests.finished_images import COLOURS, NAMES, finished_images
 
@@ -50,7 +52,7 @@ def test_sheets_are_made_once_and_again_for_other_images(run):
     name, manifest = next(iter(shards.done().items()))
     shards.write(name, shards.read(name).slice(1), manifest.extra)
     assert write(recipe, store) == 3
-    os.remove(store.path(MADE_FROM))  # as after a job that was killed
+    os.remove(store.path(f"{SHEETS}/{MANIFEST}"))  # as after a job that was killed
     assert write(recipe, store) == 3
 
 

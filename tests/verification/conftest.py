@@ -3,9 +3,12 @@ import shutil
 import pyarrow as pa
 import pytest
 
+from t2ipal.stages.sheets import write_sheets
 from t2ipal.tables import PREDICTIONS
 from t2ipal.tuning.judge import judge
+from t2ipal.tuning.source import planned_images
 from t2ipal.verification import open_run
+from t2ipal.vocabulary import Vocabulary
 from tests.finished_images import compute_features, write_dataset
 from tests.painted_run import begun, paint
 from tests.recipes import tiny_recipe
@@ -33,6 +36,8 @@ def whole(tmp_path_factory):
     )
     store = begun(str(folder / "run"), recipe)
     paint(recipe, store)
+    names = Vocabulary.load(recipe.vocabulary).names
+    write_sheets(store, names, planned_images(recipe, store), store.shards("images").done())
     compute_features(recipe, store)
     judge(recipe, store)
     scores = pa.table({"image": ["0.png"], "scores": [[0.5] * 3], "labels": [[0]]}, PREDICTIONS)

@@ -9,7 +9,7 @@ from t2ipal.captions.annotated import caption_seed
 from t2ipal.images.codec import sha256
 from t2ipal.stages import features, images
 from t2ipal.store import RUN_FILE, Store
-from t2ipal.verification import repair, verify
+from t2ipal.verification import repair, verify, verify_files
 from tests.painted_run import paint, pictures
 from tests.recipes import tiny_recipe
 from tests.verification.damage import cut
@@ -185,10 +185,11 @@ def test_what_no_recipe_of_this_run_has_made(copy, tmp_path):
     assert found["foreign", "captions", "captions-00002"] == "it was written under another recipe"
     # Whether there are to be images of these captions, they alone would say.
     assert ("foreign", "images", "images-00009-000") not in found
-    assert "killed" in found["torn", "images", "_manifests/.x.json.0123.tmp"]
+    (left,) = (each for report in verify_files(recipe, store) for each in report.faults)
+    assert str(left).startswith("torn     images/_manifests/.x.json.0123.tmp: a process was killed")
     other["fingerprint"] = store.fingerprints["captions"]
     store.write_json("captions/_manifests/captions-00002.json", other)
-    repair(store, faults(store, recipe))
+    repair(store, [*faults(store, recipe), left])
     assert faults(store, recipe) == []
     assert sorted(path.name for path in folder.iterdir()) == [f"images-0000{n}-000.json" for n in range(3)]
     assert images.pending(recipe, store) == features.pending(recipe, store) == []
