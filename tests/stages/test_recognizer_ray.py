@@ -9,7 +9,6 @@ from t2ipal.tuning.trial import Trial
 from tests.finished_images import compute_features, finished_images
 from tests.whole_table import read_all
 
-
 PARTS = ("starting", "loading", "steps", "checkpoints", "thresholds")
 
 
