@@ -8,7 +8,7 @@ As with shards, files that the manifest does not vouch for are not finished, and
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 from t2ipal.store import Store, json_bytes
 
@@ -17,13 +17,13 @@ MANIFEST = "_manifest.json"
 
 @dataclass(frozen=True)
 class Written:
-    """What was written into one file."""
+    """What was written into one file; its size is in bytes."""
 
-    bytes: int
+    size: int
     sha256: str
 
     @classmethod
-    def of(cls, data: bytes) -> "Written":
+    def of(cls, data: bytes) -> Self:
         """Return what is to be known of a file with this content."""
         return cls(len(data), hashlib.sha256(data).hexdigest())
 
@@ -81,7 +81,7 @@ class Results:
         if contents is None or contents.made_from != dict(made_from):
             return False
         sizes = {file.base_name: file.size for file in self.store.files(self.folder) if file.is_file}
-        return all(sizes.get(name) == each.bytes for name, each in contents.files.items())
+        return all(sizes.get(name) == each.size for name, each in contents.files.items())
 
     def are_whole(self, made_from: Mapping[str, Any]) -> bool:
         """Say whether the files were made from this and are, byte for byte, what was written; reads them."""

@@ -226,7 +226,7 @@ def test_whole_numbers_are_numbers_and_lists_are_taken(tmp_path):
     recipe = load(tmp_path, changed("images.guidance", 3) | {"evaluate": {"baselines": ["zero_shot"]}})
     assert recipe.images.guidance == 3.0
     assert recipe.evaluate.baselines == ("zero_shot",)
-    assert Recipe.model_validate(recipe.settings()) == recipe
+    assert Recipe.model_validate(recipe.settings()).settings() == recipe.settings()
 
 
 def test_an_exponent_needs_no_dot(tmp_path):

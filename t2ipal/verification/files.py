@@ -116,8 +116,8 @@ def _differs(results: Results, name: str, written: Written) -> Fault | None:
         data = results.store.read_bytes(path)
     except FileNotFoundError:
         return Fault("missing", results.folder, name, "it is not there", (results.manifest,))
-    if len(data) != written.bytes:
-        reason = f"it has {len(data)} bytes, and {written.bytes} were written"
+    if len(data) != written.size:
+        reason = f"it has {len(data)} bytes, and {written.size} were written"
         return Fault("torn", results.folder, name, reason, remove)
     if Written.of(data) != written:
         return Fault("changed", results.folder, name, "its bytes are not those that were written", remove)

@@ -11,7 +11,7 @@ from functools import partial
 
 from pydantic import ValidationError
 
-from t2ipal.errors import UserError
+from t2ipal.errors import DamagedFileError, UserError
 from t2ipal.recipe import Recipe, load_recipe
 from t2ipal.run_files import CAPTION_DRAFTS
 from t2ipal.shards import Shards
@@ -57,6 +57,10 @@ def open_run(uri: str, recipe: str | None = None, writable: bool = False) -> tup
         content = store.read_json(RUN_FILE)
         store.fingerprints.update(content["stages"])
         return Recipe.model_validate(content["recipe"]), store
+    except DamagedFileError as error:
+        raise UserError(
+            error.problem, "nothing else says what it is to hold; give another run"
+        ) from error
     except (ValueError, KeyError, TypeError) as error:  # ValidationError is a ValueError
         reason = "; ".join(describe(error, Recipe)) if isinstance(error, ValidationError) else repr(error)
         raise UserError(
