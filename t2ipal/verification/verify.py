@@ -58,9 +58,7 @@ def open_run(uri: str, recipe: str | None = None, writable: bool = False) -> tup
         store.fingerprints.update(content["stages"])
         return Recipe.model_validate(content["recipe"]), store
     except DamagedFileError as error:
-        raise UserError(
-            error.problem, "nothing else says what it is to hold; give another run"
-        ) from error
+        raise UserError(error.problem, "nothing else says what it is to hold; give another run") from error
     except (ValueError, KeyError, TypeError) as error:  # ValidationError is a ValueError
         reason = "; ".join(describe(error, Recipe)) if isinstance(error, ValidationError) else repr(error)
         raise UserError(
