@@ -187,7 +187,7 @@ def complete_here(group: Sequence[Entry]) -> list[StageReport]:
     start = time.monotonic()
     for trial in {trial.folder: trial for entry in group for trial in entry.trials()}.values():
         if _is_tuned(trial) and not trial.is_done():
-            run_tuning(trial, on_epoch=lambda entry: None)
+            run_tuning(trial)
     backbone = load_backbone(group[0].trial.recipe.backbone, "cuda" if _on_gpu(group) else "cpu")
     return [_score(entry, backbone, start) for entry in group]
 

@@ -76,7 +76,7 @@ def check_images(trial: Trial) -> None:
 def _in_process(trial: Trial) -> None:
     from t2ipal.tuning.session import run_tuning
 
-    run_tuning(trial, on_epoch=lambda entry: None)
+    run_tuning(trial)
 
 
 def _check(trial: Trial) -> None:
@@ -139,11 +139,11 @@ def _trainer(trial: Trial) -> "TorchTrainer":
 
 
 def _worker(config: dict[str, Any]) -> None:
-    import ray.train
-
     from t2ipal.tuning.session import run_tuning
 
-    run_tuning(config["trial"], on_epoch=ray.train.report)
+    # Nothing is reported to Ray: each report would wait until the controller next looks, every two seconds,
+    # which is longer than an epoch may take. Log and checkpoints are in the store.
+    run_tuning(config["trial"])
 
 
 def _network() -> dict[str, str]:

@@ -25,7 +25,7 @@ from t2ipal.tuning.trial import RESULT, TUNED, Origin, Trial
 PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}  # as Accelerate names them
 
 
-def run_tuning(trial: Trial, on_epoch: Callable[[dict[str, Any]], None]) -> None:
+def run_tuning(trial: Trial, on_epoch: Callable[[dict[str, Any]], None] | None = None) -> None:
     """Tune to the end; `on_epoch` gets the log entry of each epoch, on every rank, when its checkpoint is
     safe.
     """
@@ -45,7 +45,8 @@ def run_tuning(trial: Trial, on_epoch: Callable[[dict[str, Any]], None]) -> None
             if accelerator.is_main_process:
                 _write_checkpoint(trial, checkpoint, made_from)
             accelerator.wait_for_everyone()
-            on_epoch(checkpoint.log[-1])
+            if on_epoch is not None:
+                on_epoch(checkpoint.log[-1])
 
     with times.spent_on("steps"):
         log = tune(method, data, trial.seed, accelerator, save_epoch, start, recipe.tune.accumulate)

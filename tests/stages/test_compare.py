@@ -140,7 +140,7 @@ def test_tuning_goes_on_from_where_it_was_killed(again, monkeypatch):
     for name in (trial.result, trial.tuned, trial.progress, "predictions/t2i_pal-seed-1.parquet"):
         os.remove(out.path(name))
 
-    def killed(trial, on_epoch):
+    def killed(trial):
         def stop(entry):
             if entry["epoch"] == 2:
                 raise KeyboardInterrupt
@@ -153,7 +153,7 @@ def test_tuning_goes_on_from_where_it_was_killed(again, monkeypatch):
         compare.complete_here(plan)
     epochs = []
     monkeypatch.setattr(
-        session, "run_tuning", lambda trial, on_epoch: run_tuning(trial, lambda e: epochs.append(e["epoch"]))
+        session, "run_tuning", lambda trial: run_tuning(trial, lambda e: epochs.append(e["epoch"]))
     )
     compare.complete_here(plan)
     assert epochs == [3]
