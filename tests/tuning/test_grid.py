@@ -72,7 +72,7 @@ def test_the_paths_of_a_recipe_stay_as_they_were_written(tmp_path):
         (["methods.t2i_pall.alpha=0.2"], "'methods.t2i_pall' is unknown; did you mean 't2i_pal'"),
         (["methods.t2i_pal.alpha=0.2,2"], r"alpha: .*less than or equal to 1"),
         (["methods.t2i_pal.alpha.x=2"], "alpha is no section"),
-        (["methods.t2i_pal=2"], r"methods.t2i_pal: .*dictionary"),
+        (["methods.t2i_pal=2"], r"methods.t2i_pal is .*no section"),
         (["methods.t2i_pal.alpha=0.2", "methods.t2i_pal.alpha=0.3"], "given twice"),
         (["methods.t2i_pal.alpha=0.2,0.2"], "is there twice"),
         (["methods.t2i_pal.alpha=0.2,0.20"], "is there twice"),
