@@ -57,4 +57,4 @@ def _write(recipe: Recipe, store: Store) -> None:
 
     trial = Trial.of(recipe, store)
     fitted = Fitted.from_json(store.read_json(trial.result))
-    save_bundle(store, recipe, store.read_bytes(trial.tuned), fitted, _data(recipe, store))
+    save_bundle(store, recipe, trial.parameters(), fitted, _data(recipe, store))
