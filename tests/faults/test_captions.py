@@ -1,5 +1,5 @@
-"""Whatever happens to the stage captions, no row is lost or doubled, none is written again, and the texts are
-those of a run left alone.
+"""An engine that is lost while it writes captions: no row is lost or doubled, none is written again, and the
+texts are those of a run left alone.
 """
 
 import time
@@ -15,7 +15,6 @@ from t2ipal.shards import Manifest
 from t2ipal.stages import captions
 from t2ipal.store import Store
 from tests.faults.cluster import disturbed
-from tests.faults.driver import Driver
 from tests.recipes import tiny_recipe
 from tests.tiny_models import save_writer
 from tests.whole_table import read_all
@@ -46,8 +45,8 @@ class Run:
         return found
 
 
-def begun(recipe, uri):
-    store = Store.open(str(uri))
+def begun(recipe, folder):
+    store = Store.open(str(folder))
     store.claim(recipe)
     return Run(recipe, store, {})
 
@@ -59,7 +58,7 @@ def recipe(tmp_path_factory):
     return tiny_recipe(
         captions={
             "model": str(folder),
-            "count": 400,
+            "count": 1000,
             "shard_rows": 50,
             "candidates": 2,
             "max_tokens": 4,
@@ -78,19 +77,10 @@ def whole(cluster, recipe, tmp_path_factory):
     return run.rows()
 
 
-def with_workers(recipe, **settings):
-    workers = recipe.captions.workers.model_copy(update=settings)
-    return recipe.model_copy(update={"captions": recipe.captions.model_copy(update={"workers": workers})})
-
-
-def check_interrupted(run, whole):
-    """Compare a run that went on after a fault with one left alone."""
-    assert 0 < len(run.committed) < len(CaptionPlan.of(run.recipe).shards())
-    check(run, whole)
-
-
 def check(run, whole):
+    """Compare a run that went on after a fault with one left alone."""
     planned, done = CaptionPlan.of(run.recipe).shards(), run.done()
+    assert 0 < len(run.committed) < len(planned)
     assert list(done) == planned
     assert all(done[name] == manifest for name, manifest in run.committed.items())
     assert sum(manifest.extra["asked"] for manifest in done.values()) == run.recipe.captions.count
@@ -109,11 +99,13 @@ def test_an_engine_that_is_killed(nodes, recipe, whole, tmp_path):
         engine.kill()
 
     disturbed(lambda: captions.run(recipe, run.store), lambda: bool(run.done()), kill)
-    check_interrupted(run, whole)
+    check(run, whole)
 
 
 def test_the_only_node_with_room_for_the_engine_is_lost_and_comes_back(nodes, recipe, whole, tmp_path):
-    run = begun(with_workers(recipe, cpus=2.0), tmp_path)
+    workers = recipe.captions.workers.model_copy(update={"cpus": 2.0})
+    large = recipe.captions.model_copy(update={"workers": workers})
+    run = begun(recipe.model_copy(update={"captions": large}), tmp_path)
     nodes.add_large()
 
     def lose():
@@ -124,35 +116,4 @@ def test_the_only_node_with_room_for_the_engine_is_lost_and_comes_back(nodes, re
         nodes.add_large()
 
     disturbed(lambda: captions.run(run.recipe, run.store), lambda: bool(run.done()), lose)
-    check_interrupted(run, whole)
-
-
-def test_a_driver_that_is_killed_and_a_shard_that_is_cut(nodes, recipe, whole, tmp_path, capsys):
-    run = begun(recipe, tmp_path / "run")
-    driver = Driver.of(nodes, recipe, run.store, "captions", tmp_path)
-    driver.killed_as_soon_as(lambda: len(run.done()) > 1)
-    cut, *kept = run.done()
-    run.committed.update({name: run.done()[name] for name in kept})
-    path = f"captions/{cut}.parquet"
-    run.store.write_bytes(path, run.store.read_bytes(path)[:-100])
-    assert verify([run.store.uri, "--repair"]) == 1
-    assert f"torn     captions/{cut}" in capsys.readouterr().out
-
-    assert f"{len(kept)} of {len(CaptionPlan.of(recipe).shards())} shards were there" in driver.run()
-
-    check_interrupted(run, whole)
-
-
-def test_three_nodes_and_an_object_store_that_fails_every_tenth_request(nodes, recipe, whole, s3, tmp_path):
-    run = begun(with_workers(recipe, min=3, max=3, cpus=1.0), s3.uri(tmp_path.name))
-    at_work = set()
-    refused = len(s3.refused)
-    with s3.failing(0.1):
-        disturbed(
-            lambda: captions.run(run.recipe, run.store),
-            lambda: bool(run.done()),
-            lambda: at_work.update(process.ppid() for process in nodes.workers(ENGINE)),
-        )
-    assert len(at_work) == 3  # raylets
-    assert len(s3.refused) > refused
     check(run, whole)
