@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from jobs.ray_session import ENVIRONMENT
 from t2ipal.errors import UserError
 
 LAST_LINES = 20  # of what a process that failed has printed
@@ -51,9 +50,7 @@ def measured(
 
 def in_effect(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the variables that `measured` sets, with the values that they have there."""
-    # Those of a job are set before the process starts: Ray reads some of them when it is imported.
-    variables = ENVIRONMENT | EQUAL | dict(environment or {})
-    return {name: os.environ.get(name, value) for name, value in variables.items()}
+    return {name: os.environ.get(name, value) for name, value in (EQUAL | dict(environment or {})).items()}
 
 
 def serve(measures: Mapping[str, Measure]) -> None:

@@ -116,16 +116,16 @@ def complete(plan: Sequence[Entry]) -> Iterator[StageReport]:
 
 def check_input(trials: Sequence[Trial]) -> None:
     """Raise here, before any worker starts, the UserError of features that one of the trials cannot learn
-    from.
+    from, or of a checkpoint that it cannot go on from.
     """
     waiting = [trial for trial in trials if _is_tuned(trial) and not trial.is_done()]
     if waiting:
         from t2ipal.clip import load_backbone
-        from t2ipal.tuning.check import InputCheck
+        from t2ipal.tuning.check import InputCheck, check_checkpoint
 
         check = InputCheck(load_backbone(waiting[0].recipe.backbone))
         for trial in waiting:
-            check(trial)
+            check_checkpoint(trial, check(trial), replaces=True)
 
 
 def _run(groups: Sequence[Sequence[Entry]]) -> Iterator[StageReport]:

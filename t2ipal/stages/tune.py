@@ -10,7 +10,7 @@ from t2ipal.recipe import Recipe
 from t2ipal.stages import features
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
-from t2ipal.tuning.source import source_shards
+from t2ipal.tuning.source import short_digest, source_shards
 from t2ipal.tuning.trial import Trial
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _trainer(trial: Trial) -> "TorchTrainer":
 
     recipe, tune = trial.recipe, trial.recipe.tune
     least, most = tune.workers.min, tune.workers.max
-    return TorchTrainer(
+    trainer = TorchTrainer(
         _worker,
         train_loop_config={"trial": trial},
         scaling_config=ScalingConfig(  # type: ignore[call-arg]  # Train V2's own argument
@@ -136,6 +136,11 @@ def _trainer(trial: Trial) -> "TorchTrainer":
             worker_runtime_env={"env_vars": _network()},  # type: ignore[call-arg]  # Train V2's own argument
         ),
     )
+    # An elastic group has the room that Ray keeps for the id of its run, and of a driver that was killed Ray
+    # keeps it for three minutes. Under the same id it is the next driver's own at once.
+    run_id = short_digest(trial.store.uri_of(trial.folder))
+    object.__setattr__(trainer.train_run_context, "run_id", run_id)  # type: ignore[attr-defined]  # Train V2's
+    return trainer
 
 
 def _worker(config: dict[str, Any]) -> None:

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from t2ipal.bundle import Recognizer
+from t2ipal.errors import UserError
 from t2ipal.evaluation.metrics import mean_average_precision
 from t2ipal.stages import compare, evaluate, features
 from t2ipal.store import Store
-from t2ipal.tuning import session
+from t2ipal.tuning import loop, session
 from tests.finished_images import compute_features
 from tests.recipes import tiny_recipe
 
@@ -159,6 +160,38 @@ def test_tuning_goes_on_from_where_it_was_killed(again, monkeypatch):
     assert epochs == [3]
     assert out.read_bytes(trial.tuned) == whole
     assert shards_of(plan) == set()
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda data: data[:-1], lambda data: b"", None], ids=["cut", "empty", "gone"]
+)
+def test_tuned_parameters_that_are_damaged(again, spoil):
+    recipe, run, out = again
+    plan = compare.entries(recipe, run, out, ["t2i_pal"], seeds=1)
+    trial = plan[0].trial
+    whole = out.read_bytes(trial.tuned)
+    os.remove(out.path(f"predictions/{plan[0].shard}.parquet"))
+    if spoil is None:
+        out.delete(trial.tuned)
+    else:
+        out.write_bytes(trial.tuned, spoil(whole))
+    with pytest.raises(UserError, match=r"seed-0/tuned.* damaged or gone\n.*delete .*seed-0/result"):
+        compare.complete_here(plan)
+    out.delete(trial.result)  # as it says
+    compare.complete_here(plan)
+    assert out.read_bytes(trial.tuned) == whole
+
+
+@pytest.mark.parametrize("damaged", [b"{", b"", b"[]"])
+def test_a_result_that_is_damaged_is_made_again_from_the_checkpoint(again, monkeypatch, damaged):
+    recipe, run, out = again
+    plan = compare.entries(recipe, run, out, ["t2i_pal"], seeds=1)
+    trial = plan[0].trial
+    whole = out.read_bytes(trial.result)
+    out.write_bytes(trial.result, damaged)
+    monkeypatch.setattr(loop, "_tune_phase", lambda *given: pytest.fail("an epoch was trained again"))
+    compare.complete_here(plan)
+    assert out.read_bytes(trial.result) == whole
 
 
 T2I_PAL = {f"{name}-seed-{seed}" for name in NAMES if name.startswith("t2i_pal") for seed in (0, 1)}
