@@ -2,10 +2,6 @@
 finished epoch again.
 """
 
-import json
-import os
-import subprocess
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,11 +14,11 @@ from t2ipal.stages import tune
 from t2ipal.store import Store
 from t2ipal.tuning.trial import Trial
 from tests.faults.cluster import disturbed, until
+from tests.faults.driver import Driver
 from tests.finished_images import compute_features, finished_images
 
 pytestmark = [pytest.mark.whole_job, pytest.mark.timeout(300)]
 
-ROOT = Path(__file__).parents[2]
 WORKER = "RayTrainWorker"
 EPOCHS = 16
 # One step an epoch: every group rounds in another way, and with the steps that grows.
@@ -104,26 +100,14 @@ def whole(features):
 
 
 def test_a_driver_that_is_killed(nodes, run, whole, s3, tmp_path):
-    file = tmp_path / "recipe.yaml"
-    file.write_text(json.dumps(with_workers(run.recipe, 1, 2).settings()))  # which is YAML
-    command = [sys.executable, str(ROOT / "jobs" / "pipeline.py"), "--recipe", str(file)]
-    command += ["--run", run.store.uri, "--stages", "tune"]
-    environment = os.environ | {"RAY_ADDRESS": nodes.address}
-
+    driver = Driver.of(nodes, with_workers(run.recipe, 1, 2), run.store, "tune", tmp_path)
     with s3.slow_to_write(WRITE_S):
-        # A session of its own: Ray ends the process group of a driver that is gone, which would be ours.
-        driver = subprocess.Popen(command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
-        try:
-            until(lambda: run.finished() > 1 or driver.poll() is not None)
-        finally:
-            driver.kill()
-            driver.wait()
+        driver.killed_as_soon_as(lambda: run.finished() > 1)
     until(lambda: not nodes.workers(WORKER))
     assert 1 < run.finished() < EPOCHS
 
-    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    driver.run()
 
-    assert again.returncode == 0, again.stderr
     run.check(whole, ranks=2)  # the room of the former driver's workers is there for these
 
 
