@@ -131,16 +131,11 @@ class Trial:
 
     def parameters(self) -> bytes:
         """The file of the tuned parameters; UserError where it is not the one that the result is about."""
-        expected = self.store.read_json(self.result).get("parameters")
-        try:
-            data = self.store.read_bytes(self.tuned)
-        except FileNotFoundError:
-            data = b""
-        if not data or expected not in (None, short_digest(data)):
+        data = self.store.read_bytes(self.tuned)
+        if short_digest(data) != self.store.read_json(self.result)["parameters"]:
             raise UserError(
-                f"the tuned parameters {self.store.uri_of(self.tuned)!r} are damaged or gone",
-                f"delete {self.store.uri_of(self.result)!r}: the same command makes both again from the last "
-                "checkpoint",
+                f"the tuned parameters {self.store.uri_of(self.tuned)!r} have changed since they were made",
+                "delete them: the same command makes them again from the last checkpoint",
             )
         return data
 

@@ -162,23 +162,30 @@ def test_tuning_goes_on_from_where_it_was_killed(again, monkeypatch):
     assert shards_of(plan) == set()
 
 
-@pytest.mark.parametrize(
-    "spoil", [lambda data: data[:-1], lambda data: b"", None], ids=["cut", "empty", "gone"]
-)
-def test_tuned_parameters_that_are_damaged(again, spoil):
+@pytest.mark.parametrize("damaged", [b"", b"cut short", None], ids=["empty", "cut", "gone"])
+def test_tuned_parameters_that_are_not_whole_are_made_again(again, damaged):
     recipe, run, out = again
-    plan = compare.entries(recipe, run, out, ["t2i_pal"], seeds=1)
-    trial = plan[0].trial
+    (entry,) = compare.entries(recipe, run, out, ["t2i_pal"], seeds=1)
+    trial = entry.trial
     whole = out.read_bytes(trial.tuned)
-    os.remove(out.path(f"predictions/{plan[0].shard}.parquet"))
-    if spoil is None:
-        out.delete(trial.tuned)
-    else:
-        out.write_bytes(trial.tuned, spoil(whole))
-    with pytest.raises(UserError, match=r"seed-0/tuned.* damaged or gone\n.*delete .*seed-0/result"):
-        compare.complete_here(plan)
-    out.delete(trial.result)  # as it says
-    compare.complete_here(plan)
+    out.delete(trial.tuned)
+    if damaged is not None:
+        out.write_bytes(trial.tuned, damaged)
+    compare.complete_here([entry])
+    assert out.read_bytes(trial.tuned) == whole
+
+
+def test_tuned_parameters_that_have_changed(again):
+    recipe, run, out = again
+    (entry,) = compare.entries(recipe, run, out, ["t2i_pal"], seeds=1)
+    trial = entry.trial
+    whole = out.read_bytes(trial.tuned)
+    os.remove(out.path(f"predictions/{entry.shard}.parquet"))
+    out.write_bytes(trial.tuned, whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(UserError, match=r"seed-0/tuned.* have changed .*\n.*delete them"):
+        compare.complete_here([entry])
+    out.delete(trial.tuned)  # as it says
+    compare.complete_here([entry])
     assert out.read_bytes(trial.tuned) == whole
 
 
