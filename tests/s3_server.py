@@ -1,7 +1,10 @@
-"""A server of the S3 protocol on this machine, which counts its requests and fails as it is told to."""
+"""A server of the S3 protocol on this machine, which counts its requests, and fails and is slow as it is told
+to.
+"""
 
 import random
 import threading
+import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -32,8 +35,10 @@ class S3Server:
     def __init__(self) -> None:
         self.requests: list[str] = []  # the method of each
         self.refused: list[str] = []  # and of those refused
+        self.written: list[str] = []  # the name of each object within the bucket, whenever it is written
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._refuse: Callable[[str], Refusal | None] = lambda method: None
+        self._delay_s = 0.0
         self._server = make_server(
             "127.0.0.1", 0, self._answer, threaded=True, request_handler=MotoRequestHandler
         )
@@ -75,6 +80,15 @@ class S3Server:
             yield
 
     @contextmanager
+    def slow_to_write(self, seconds: float) -> Iterator[None]:
+        """Within, each request that writes or deletes takes longer."""
+        before, self._delay_s = self._delay_s, seconds
+        try:
+            yield
+        finally:
+            self._delay_s = before
+
+    @contextmanager
     def _refusing(self, refuse: Callable[[str], Refusal | None]) -> Iterator[None]:
         before, self._refuse = self._refuse, refuse
         try:
@@ -87,10 +101,24 @@ class S3Server:
         self.requests.append(method)
         refusal = self._refuse(method)
         if refusal is None:
-            return self._moto(environ, start_response)
+            return self._take(environ, start_response)
         self.refused.append(method)
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         status, code = refusal
         body = f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()
         start_response(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
         return [] if method == "HEAD" else [body]
+
+    def _take(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] in WRITES:
+            time.sleep(self._delay_s)
+        answer: Iterable[bytes] = self._moto(environ, start_response)
+        if _makes_an_object(environ):
+            self.written.append(environ["PATH_INFO"].removeprefix(f"/{BUCKET}/"))
+        return answer
+
+
+def _makes_an_object(environ: Environ) -> bool:
+    """A whole one, or the last request of an upload in parts."""
+    method, query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")
+    return (method == "PUT" and "partNumber" not in query) or (method == "POST" and "uploadId" in query)

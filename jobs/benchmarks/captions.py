@@ -29,7 +29,6 @@ from t2ipal.picturebook.weights import resolve
 from t2ipal.recipe import Recipe
 from t2ipal.stages import captions
 from t2ipal.store import Store
-from t2ipal.vllm_environment import QUIET
 from t2ipal.vocabulary import Vocabulary
 
 COMMAND = "captions"
@@ -47,7 +46,7 @@ def benchmark(recipe: Recipe, rows: int, rounds: int) -> Report:
     found: dict[str, dict[str, Any]] = {}
 
     def side(measure: str) -> float:
-        found[measure] = measured(MODULE, measure, given, QUIET)
+        found[measure] = measured(MODULE, measure, given)
         return float(found[measure]["seconds_per_row"])
 
     times = by_turns(partial(side, "bare"), partial(side, "stage"), rounds)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from jobs.ray_session import ENVIRONMENT
 from t2ipal.errors import UserError
 
 LAST_LINES = 20  # of what a process that failed has printed
@@ -50,7 +51,9 @@ def measured(
 
 def in_effect(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the variables that `measured` sets, with the values that they have there."""
-    return {name: os.environ.get(name, value) for name, value in (EQUAL | dict(environment or {})).items()}
+    # Those of a job are set before the process starts: Ray reads some of them when it is imported.
+    variables = ENVIRONMENT | EQUAL | dict(environment or {})
+    return {name: os.environ.get(name, value) for name, value in variables.items()}
 
 
 def serve(measures: Mapping[str, Measure]) -> None:

@@ -59,4 +59,4 @@ def _write(recipe: Recipe, store: Store) -> None:
 
     trial = Trial.of(recipe, store)
     fitted = Fitted.from_json(store.read_json(trial.result))
-    save_bundle(store, recipe, store.read_bytes(trial.tuned), fitted, made_from(recipe, store)["data"])
+    save_bundle(store, recipe, trial.parameters(), fitted, made_from(recipe, store)["data"])

@@ -116,16 +116,16 @@ def complete(plan: Sequence[Entry]) -> Iterator[StageReport]:
 
 def check_input(trials: Sequence[Trial]) -> None:
     """Raise here, before any worker starts, the UserError of features that one of the trials cannot learn
-    from.
+    from, or of a checkpoint that it cannot go on from.
     """
     waiting = [trial for trial in trials if _is_tuned(trial) and not trial.is_done()]
     if waiting:
         from t2ipal.clip import load_backbone
-        from t2ipal.tuning.check import InputCheck
+        from t2ipal.tuning.check import InputCheck, check_checkpoint
 
         check = InputCheck(load_backbone(waiting[0].recipe.backbone))
         for trial in waiting:
-            check(trial)
+            check_checkpoint(trial, check(trial), replaces=True)
 
 
 def _run(groups: Sequence[Sequence[Entry]]) -> Iterator[StageReport]:
@@ -187,7 +187,7 @@ def complete_here(group: Sequence[Entry]) -> list[StageReport]:
     start = time.monotonic()
     for trial in {trial.folder: trial for entry in group for trial in entry.trials()}.values():
         if _is_tuned(trial) and not trial.is_done():
-            run_tuning(trial, on_epoch=lambda entry: None)
+            run_tuning(trial)
     backbone = load_backbone(group[0].trial.recipe.backbone, "cuda" if _on_gpu(group) else "cpu")
     return [_score(entry, backbone, start) for entry in group]
 

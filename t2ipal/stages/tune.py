@@ -10,7 +10,7 @@ from t2ipal.recipe import Recipe
 from t2ipal.stages import features
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
-from t2ipal.tuning.source import source_shards
+from t2ipal.tuning.source import short_digest, source_shards
 from t2ipal.tuning.trial import Trial
 
 if TYPE_CHECKING:
@@ -43,15 +43,24 @@ def run(recipe: Recipe, store: Store) -> StageReport:
             _in_process(trial)
         else:
             _with_ray(trial)
+    seconds = time.monotonic() - start
     result = store.read_json(trial.result)
     return StageReport(
         stage=STAGE,
         rows=result["rows"],
         shards_total=1,
         shards_done_before=1 - len(missing),
-        seconds=time.monotonic() - start,
-        notes={"epochs": len(result["log"]), "loss": round(result["log"][-1]["loss"], 4)},
+        seconds=seconds,
+        notes={"epochs": len(result["log"]), "loss": round(result["log"][-1]["loss"], 4)}
+        | (_spent(trial, seconds) if missing else {}),
     )
+
+
+def _spent(trial: Trial, seconds: float) -> dict[str, str]:
+    """What the stage's time went into, the start of its workers and their end being the rest."""
+    parts: dict[str, float] = trial.store.read_json(trial.times)
+    parts = {"starting": max(0.0, seconds - sum(parts.values())), **parts}
+    return {name: f"{each:.1f} s" for name, each in parts.items()}
 
 
 def check_images(trial: Trial) -> None:
@@ -67,7 +76,7 @@ def check_images(trial: Trial) -> None:
 def _in_process(trial: Trial) -> None:
     from t2ipal.tuning.session import run_tuning
 
-    run_tuning(trial, on_epoch=lambda entry: None)
+    run_tuning(trial)
 
 
 def _check(trial: Trial) -> None:
@@ -109,7 +118,7 @@ def _trainer(trial: Trial) -> "TorchTrainer":
 
     recipe, tune = trial.recipe, trial.recipe.tune
     least, most = tune.workers.min, tune.workers.max
-    return TorchTrainer(
+    trainer = TorchTrainer(
         _worker,
         train_loop_config={"trial": trial},
         scaling_config=ScalingConfig(  # type: ignore[call-arg]  # Train V2's own argument
@@ -127,14 +136,19 @@ def _trainer(trial: Trial) -> "TorchTrainer":
             worker_runtime_env={"env_vars": _network()},  # type: ignore[call-arg]  # Train V2's own argument
         ),
     )
+    # An elastic group has the room that Ray keeps for the id of its run, and of a driver that was killed Ray
+    # keeps it for three minutes. Under the same id it is the next driver's own at once.
+    run_id = short_digest(trial.store.uri_of(trial.folder))
+    object.__setattr__(trainer.train_run_context, "run_id", run_id)  # type: ignore[attr-defined]  # Train V2's
+    return trainer
 
 
 def _worker(config: dict[str, Any]) -> None:
-    import ray.train
-
     from t2ipal.tuning.session import run_tuning
 
-    run_tuning(config["trial"], on_epoch=ray.train.report)
+    # Nothing is reported to Ray: each report would wait until the controller next looks, every two seconds,
+    # which is longer than an epoch may take. Log and checkpoints are in the store.
+    run_tuning(config["trial"])
 
 
 def _network() -> dict[str, str]:

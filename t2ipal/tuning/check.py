@@ -98,19 +98,23 @@ def checked_labels(recipe: Recipe, store: Store, table: str, backbone: Backbone)
     return np.concatenate(found), kept
 
 
-def check_checkpoint(trial: Trial, method: Method) -> None:
-    """Raise UserError where the checkpoint that a job would go on from is of another recipe, or damaged.
+def check_checkpoint(trial: Trial, method: Method, replaces: bool = False) -> None:
+    """Raise UserError where the checkpoint that tuning would go on from is of another recipe, or damaged.
 
-    One of other features is no fault: they have been made anew since, and tuning begins anew.
+    One of other features is no fault: they have been made anew since, and tuning begins anew. Nor is one of
+    other settings where tuning `replaces` what there is of them.
     """
     store, origin = trial.store, trial.origin()
     if not store.exists(trial.progress):
         return
     where = f"the checkpoint in {store.uri_of(trial.folder)!r}"
-    remedy = "give another run folder, or delete this one to tune from the beginning"
+    other = "" if replaces else "give another run folder, or "
+    remedy = f"{other}delete this one to tune from the beginning"
     try:
         progress = store.read_json(trial.progress)
         settings, data, name = (progress[key] for key in ("settings", "data", "checkpoint"))
+        if settings != origin["settings"] and replaces:
+            return
         if settings == origin["settings"] and data != origin["data"]:
             return
         found = shapes(store, name)

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
+from t2ipal.errors import UserError
 from t2ipal.method_names import parse_name, relevant_settings
 from t2ipal.recipe import Recipe
 from t2ipal.results import Results
 from t2ipal.run_files import TUNE
 from t2ipal.store import Store
 from t2ipal.tuning.limited import Known, known_labels
-from t2ipal.tuning.source import LABELLED, SYNTHETIC, source_digest
+from t2ipal.tuning.source import LABELLED, SYNTHETIC, short_digest, source_digest
 from t2ipal.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -32,8 +33,9 @@ class Trial:
     progress        which checkpoint is the last, and the log so far
     checkpoint-*    two files in turn, so that the last one is never the one being written
     tuned           the tuned parameters
+    times           where the seconds of the attempt that came to the end went
     result          the log and the thresholds
-    manifest        of the last two (t2ipal.results), written last: tuning is done
+    manifest        of the tuned parameters and the result (t2ipal.results), written last: tuning is done
     """
 
     recipe: Recipe
@@ -68,6 +70,11 @@ class Trial:
     def results(self) -> Results:
         """Both of them."""
         return Results(self.store, self.folder)
+
+    @property
+    def times(self) -> str:
+        """Name of the file within the store."""
+        return f"{self.folder}/times.json"
 
     def checkpoint(self, epochs: int) -> str:
         """Name of the file of the state after that many epochs."""
@@ -122,6 +129,16 @@ class Trial:
         origin = self.origin()
         return origin["data"] is not None and self.results.are_there(origin)
 
+    def parameters(self) -> bytes:
+        """The file of the tuned parameters; UserError where it is not the one that the result is about."""
+        data = self.store.read_bytes(self.tuned)
+        if short_digest(data) != self.store.read_json(self.result)["parameters"]:
+            raise UserError(
+                f"the tuned parameters {self.store.uri_of(self.tuned)!r} have changed since they were made",
+                "delete them: the same command makes them again from the last checkpoint",
+            )
+        return data
+
     def build(self, backbone: "Backbone", exported: bool = False) -> "Method":
         """The method, untuned; `exported`: ready for the parameters in the file `tuned`."""
         from t2ipal.methods import build_method  # here, as what only plans work must not wait for torch
@@ -130,9 +147,9 @@ class Trial:
         return build_method(self.method, backbone, classes, self.recipe.methods, self.seed, exported)
 
     def load(self, backbone: "Backbone") -> "Method":
-        """The tuned method, in evaluation mode."""
+        """The tuned method, in evaluation mode. Raises the UserError of `parameters`."""
         from safetensors.torch import load
 
         method = self.build(backbone, exported=True)
-        method.load_state_dict(load(self.store.read_bytes(self.tuned)))
+        method.load_state_dict(load(self.parameters()))
         return method.to(backbone.device).eval()

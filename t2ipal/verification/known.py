@@ -35,7 +35,7 @@ _SHEET = re.compile(rf"{SHEETS}/[^/]+\.png")
 
 # What nobody looks at: by what each is called, its files.
 _PASSED_OVER = {
-    "where tuning was last": re.compile(rf"{TUNE}/(progress\.json|checkpoint-[ab]\.safetensors)"),
+    "where tuning was last": re.compile(rf"{TUNE}/((progress|times)\.json|checkpoint-[ab]\.safetensors)"),
     "notes of Ray": re.compile(rf"{TUNE}/ray/.*"),
     "notes on lost devices": re.compile(r"images/_lost/[^/]+\.json"),
     # A comparison or a sweep has a folder of its own, but may have been given this one.

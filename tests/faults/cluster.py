@@ -49,6 +49,14 @@ class Nodes:
             self._cluster.remove_node(self._large, allow_graceful=False)
             self._large = None
 
+    def counted(self) -> None:
+        """Wait until Ray knows which nodes there are, and have Ray Train know it too: else that looks every
+        20 s.
+        """
+        until(lambda: sum(node["Alive"] for node in ray.nodes()) == len(self._all()))
+        coordinator = ray.get_actor("AutoscalingCoordinator", namespace="AutoscalingCoordinator")
+        ray.get(coordinator.get_reserved_resources.remote("", recompute=True))
+
     def workers(self, name: str) -> list[psutil.Process]:
         """Return the worker processes of all nodes whose title holds a name, such as a class of actors."""
         return [worker for node in self._all() for worker in _workers(node, name)]

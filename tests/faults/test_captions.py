@@ -1,5 +1,5 @@
-"""An engine that is lost while it writes captions: no row is lost or doubled, none is written again, and the
-texts are those of a run left alone.
+"""Whatever happens to the stage captions, no row is lost or doubled, none is written again, and the texts are
+those of a run left alone.
 """
 
 import time
@@ -15,6 +15,7 @@ from t2ipal.shards import Manifest
 from t2ipal.stages import captions
 from t2ipal.store import Store
 from tests.faults.cluster import disturbed
+from tests.faults.driver import Driver
 from tests.recipes import tiny_recipe
 from tests.tiny_models import save_writer
 from tests.whole_table import read_all
@@ -45,8 +46,8 @@ class Run:
         return found
 
 
-def begun(recipe, folder):
-    store = Store.open(str(folder))
+def begun(recipe, uri):
+    store = Store.open(str(uri))
     store.claim(recipe)
     return Run(recipe, store, {})
 
@@ -58,7 +59,7 @@ def recipe(tmp_path_factory):
     return tiny_recipe(
         captions={
             "model": str(folder),
-            "count": 1000,
+            "count": 400,
             "shard_rows": 50,
             "candidates": 2,
             "max_tokens": 4,
@@ -77,6 +78,11 @@ def whole(cluster, recipe, tmp_path_factory):
     return run.rows()
 
 
+def with_workers(recipe, **settings):
+    workers = recipe.captions.workers.model_copy(update=settings)
+    return recipe.model_copy(update={"captions": recipe.captions.model_copy(update={"workers": workers})})
+
+
 def check(run, whole):
     """Compare a run that went on after a fault with one left alone."""
     planned, done = CaptionPlan.of(run.recipe).shards(), run.done()
@@ -90,22 +96,8 @@ def check(run, whole):
     assert len(alike) >= ALIKE * len(rows.keys() | whole.keys())
 
 
-def test_an_engine_that_is_killed(nodes, recipe, whole, tmp_path):
-    run = begun(recipe, tmp_path)
-
-    def kill():
-        run.committed.update(run.done())
-        (engine,) = nodes.workers(ENGINE)
-        engine.kill()
-
-    disturbed(lambda: captions.run(recipe, run.store), lambda: bool(run.done()), kill)
-    check(run, whole)
-
-
 def test_the_only_node_with_room_for_the_engine_is_lost_and_comes_back(nodes, recipe, whole, tmp_path):
-    workers = recipe.captions.workers.model_copy(update={"cpus": 2.0})
-    large = recipe.captions.model_copy(update={"workers": workers})
-    run = begun(recipe.model_copy(update={"captions": large}), tmp_path)
+    run = begun(with_workers(recipe, cpus=2.0), tmp_path)
     nodes.add_large()
 
     def lose():
@@ -116,4 +108,40 @@ def test_the_only_node_with_room_for_the_engine_is_lost_and_comes_back(nodes, re
         nodes.add_large()
 
     disturbed(lambda: captions.run(run.recipe, run.store), lambda: bool(run.done()), lose)
+    check(run, whole)
+
+
+def test_a_driver_that_is_killed_and_a_shard_that_is_cut(nodes, recipe, whole, tmp_path, capsys):
+    run = begun(recipe, tmp_path / "run")
+    driver = Driver.of(nodes, recipe, run.store, "captions", tmp_path)
+    driver.killed_as_soon_as(lambda: len(run.done()) > 1)
+    cut, *kept = run.done()
+    run.committed.update({name: run.done()[name] for name in kept})
+    path = f"captions/{cut}.parquet"
+    run.store.write_bytes(path, run.store.read_bytes(path)[:-100])
+    assert verify([run.store.uri, "--repair"]) == 1
+    assert f"torn     captions/{cut}" in capsys.readouterr().out
+
+    assert f"{len(kept)} of {len(CaptionPlan.of(recipe).shards())} shards were there" in driver.run()
+
+    check(run, whole)
+
+
+def test_an_engine_of_three_nodes_that_is_killed_and_a_store_that_fails_every_tenth_request(
+    nodes, recipe, whole, s3, tmp_path
+):
+    run = begun(with_workers(recipe, min=3, max=3, cpus=0.6), s3.uri(tmp_path.name))
+    at_work = set()
+    refused = len(s3.refused)
+
+    def kill():
+        run.committed.update(run.done())
+        engines = nodes.workers(ENGINE)
+        at_work.update(engine.ppid() for engine in engines)
+        engines[0].kill()
+
+    with s3.failing(0.1):
+        disturbed(lambda: captions.run(run.recipe, run.store), lambda: bool(run.done()), kill)
+    assert len(at_work) == 3  # raylets
+    assert len(s3.refused) > refused
     check(run, whole)

@@ -1,11 +1,6 @@
 """Whatever happens to the stage images, it ends in the same rows and pixels as a run left alone."""
 
-import json
-import os
-import subprocess
-import sys
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +8,8 @@ from jobs.exit_code import user_error
 from jobs.verify import main as verify
 from t2ipal.errors import StoreError
 from t2ipal.stages import images
-from tests.faults.cluster import disturbed, until
+from tests.faults.cluster import disturbed
+from tests.faults.driver import Driver
 from tests.painted_run import begun, paint, pictures
 from tests.recipes import tiny_recipe
 from tests.s3_server import FULL, READ_ONLY
@@ -21,7 +17,6 @@ from tests.tiny_models import save_painter
 
 pytestmark = pytest.mark.whole_job
 
-ROOT = Path(__file__).parents[2]
 PAINTER = "ShardPainter"
 SHARDS = 18
 REASONS = {FULL: "XMinioStorageFull", READ_ONLY: "ACCESS_DENIED"}  # as pyarrow words them
@@ -84,27 +79,13 @@ def test_a_node_that_is_lost_and_not_replaced(nodes, painter, whole, tmp_path):
 
 def test_a_driver_that_is_killed(nodes, painter, whole, tmp_path):
     recipe = recipe_of(painter, actors=1)
-    file = tmp_path / "recipe.yaml"
-    file.write_text(json.dumps(recipe.settings()))  # which is YAML
     store = begun(str(tmp_path / "run"), recipe)
-    command = [sys.executable, str(ROOT / "jobs" / "pipeline.py"), "--recipe", str(file), "--run", store.uri]
-    command += ["--stages", "captions,images"]
-    environment = os.environ | {"RAY_ADDRESS": nodes.address}
-
-    # A session of its own: Ray ends the process group of a driver that is gone, which would be ours.
-    driver = subprocess.Popen(command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
-    try:
-        until(lambda: bool(store.shards("images").done()) or driver.poll() is not None)
-    finally:
-        driver.kill()
-        driver.wait()
+    driver = Driver.of(nodes, recipe, store, "captions,images", tmp_path)
+    driver.killed_as_soon_as(lambda: bool(store.shards("images").done()))
     kept = when_written(store)
     assert 0 < len(kept) < SHARDS
 
-    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-
-    assert again.returncode == 0, again.stderr
-    assert f"{len(kept)} of {SHARDS} shards were there" in again.stdout
+    assert f"{len(kept)} of {SHARDS} shards were there" in driver.run()
     assert kept.items() <= when_written(store).items()
     assert pictures(store) == whole
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from t2ipal.bundle import Recognizer
+from t2ipal.errors import UserError
 from t2ipal.evaluation.metrics import mean_average_precision
 from t2ipal.stages import compare, evaluate, features
 from t2ipal.store import Store
-from t2ipal.tuning import session
+from t2ipal.tuning import loop, session
 from tests.finished_images import compute_features
 from tests.recipes import tiny_recipe
 
@@ -140,7 +141,7 @@ def test_tuning_goes_on_from_where_it_was_killed(again, monkeypatch):
     for name in (trial.result, trial.tuned, trial.progress, "predictions/t2i_pal-seed-1.parquet"):
         os.remove(out.path(name))
 
-    def killed(trial, on_epoch):
+    def killed(trial):
         def stop(entry):
             if entry["epoch"] == 2:
                 raise KeyboardInterrupt
@@ -153,12 +154,51 @@ def test_tuning_goes_on_from_where_it_was_killed(again, monkeypatch):
         compare.complete_here(plan)
     epochs = []
     monkeypatch.setattr(
-        session, "run_tuning", lambda trial, on_epoch: run_tuning(trial, lambda e: epochs.append(e["epoch"]))
+        session, "run_tuning", lambda trial: run_tuning(trial, lambda e: epochs.append(e["epoch"]))
     )
     compare.complete_here(plan)
     assert epochs == [3]
     assert out.read_bytes(trial.tuned) == whole
     assert shards_of(plan) == set()
+
+
+@pytest.mark.parametrize("damaged", [b"", b"cut short", None], ids=["empty", "cut", "gone"])
+def test_tuned_parameters_that_are_not_whole_are_made_again(again, damaged):
+    recipe, run, out = again
+    (entry,) = compare.entries(recipe, run, out, ["t2i_pal"], seeds=1)
+    trial = entry.trial
+    whole = out.read_bytes(trial.tuned)
+    out.delete(trial.tuned)
+    if damaged is not None:
+        out.write_bytes(trial.tuned, damaged)
+    compare.complete_here([entry])
+    assert out.read_bytes(trial.tuned) == whole
+
+
+def test_tuned_parameters_that_have_changed(again):
+    recipe, run, out = again
+    (entry,) = compare.entries(recipe, run, out, ["t2i_pal"], seeds=1)
+    trial = entry.trial
+    whole = out.read_bytes(trial.tuned)
+    os.remove(out.path(f"predictions/{entry.shard}.parquet"))
+    out.write_bytes(trial.tuned, whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(UserError, match=r"seed-0/tuned.* have changed .*\n.*delete them"):
+        compare.complete_here([entry])
+    out.delete(trial.tuned)  # as it says
+    compare.complete_here([entry])
+    assert out.read_bytes(trial.tuned) == whole
+
+
+@pytest.mark.parametrize("damaged", [b"{", b"", b"[]"])
+def test_a_result_that_is_damaged_is_made_again_from_the_checkpoint(again, monkeypatch, damaged):
+    recipe, run, out = again
+    plan = compare.entries(recipe, run, out, ["t2i_pal"], seeds=1)
+    trial = plan[0].trial
+    whole = out.read_bytes(trial.result)
+    out.write_bytes(trial.result, damaged)
+    monkeypatch.setattr(loop, "_tune_phase", lambda *given: pytest.fail("an epoch was trained again"))
+    compare.complete_here(plan)
+    assert out.read_bytes(trial.result) == whole
 
 
 T2I_PAL = {f"{name}-seed-{seed}" for name in NAMES if name.startswith("t2i_pal") for seed in (0, 1)}

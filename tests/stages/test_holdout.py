@@ -125,7 +125,7 @@ def test_tuning_never_sees_what_is_kept(copy, method):
 
     def tuned():
         trial = Trial(recipe, store, method, 0, store, f"trials/{method}")
-        run_tuning(trial, on_epoch=lambda entry: None)
+        run_tuning(trial)
         return store.read_bytes(trial.tuned), store.read_json(trial.result)
 
     before = tuned()

@@ -9,6 +9,8 @@ from t2ipal.tuning.trial import Trial
 from tests.finished_images import compute_features, finished_images
 from tests.whole_table import read_all
 
+PARTS = ("starting", "loading", "steps", "checkpoints", "thresholds")
+
 
 @pytest.fixture(scope="module")
 def pools(tmp_path_factory):
@@ -33,6 +35,9 @@ def test_two_workers_tune_what_one_process_does(ray_cluster, pools):
     (recipe, store), (alone_recipe, alone) = pools
     report = tune.run(recipe, store)
     assert report.notes["epochs"] == 3
+    spent = [float(report.notes[part].removesuffix(" s")) for part in PARTS]
+    assert sum(spent) == pytest.approx(report.seconds, abs=0.1 * len(PARTS))
+    assert min(spent) >= 0
     assert store.read_json(Trial.of(recipe, store).result)["ranks"] == 2
     tune.run(alone_recipe, alone)
     together, by_itself = (load(each.read_bytes(Trial.of(recipe, store).tuned)) for each in (store, alone))

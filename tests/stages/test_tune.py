@@ -1,5 +1,7 @@
 """How the stage asks Ray Train for workers, and how long it bears losing them."""
 
+import dataclasses
+
 import pytest
 from ray.train import TrainingFailedError
 
@@ -57,3 +59,10 @@ def test_bounds_make_an_elastic_group(trial, monkeypatch, bounds, asked):
     scaling = tune._trainer(Trial.of(recipe, trial.store)).scaling_config
     assert scaling.num_workers == asked
     assert scaling.elasticity_enabled == (bounds[0] < bounds[1])
+
+
+def test_drivers_of_one_trial_have_one_run_of_ray_train(trial, monkeypatch):
+    monkeypatch.setattr(tune, "_network", dict)
+    other = dataclasses.replace(trial, folder="elsewhere")
+    ids = [tune._trainer(each).train_run_context.run_id for each in (trial, trial, other)]
+    assert ids[0] == ids[1] != ids[2]

@@ -254,6 +254,19 @@ def test_a_damaged_checkpoint(stopped, spoil):
     store.write_bytes(name, spoil(store.read_bytes(name)))
     with pytest.raises(UserError, match="is damaged"):
         tune.run(recipe, store)
+    with pytest.raises(UserError, match=r"/tune' is damaged.*\n  delete this one"):
+        compare.check_input([trial])
+
+
+def test_a_comparison_replaces_checkpoints_of_other_settings_and_goes_on_from_its_own(stopped):
+    _, store, trial = stopped
+    compare.check_input([trial])
+    progress = store.read_json(trial.progress)
+    store.write_json(trial.progress, progress | {"settings": "of another", "checkpoint": "gone"})
+    compare.check_input([trial])
+    store.write_json(trial.progress, progress | {"checkpoint": "gone"})
+    with pytest.raises(UserError, match="is damaged"):
+        compare.check_input([trial])
 
 
 def test_a_damaged_note_on_the_checkpoint(stopped):
