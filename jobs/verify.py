@@ -92,7 +92,7 @@ def _line(report: TableReport | FilesReport) -> str:
     line = f"{report.table:<24}{report.shards:>6} shards, {report.rows} rows, are right"
     if not report.unknown:
         return line
-    return f"{line}, as their manifests have them; which there should be is not known: {report.unknown}"
+    return f"{line}, compared with their manifests alone: {report.unknown}"
 
 
 def _is_made_again(fault: Fault) -> bool:

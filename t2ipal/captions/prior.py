@@ -59,7 +59,7 @@ def stored_prior(vocabulary: Vocabulary, store: Store) -> Cooccurrence:
         return Cooccurrence.from_json(store.read_json(CAPTION_PRIOR), vocabulary.names)
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{store.uri_of(CAPTION_PRIOR)} is damaged: {error!r}",
+            f"{store.uri_of(CAPTION_PRIOR)} is damaged: {error.__cause__ or error!r}",
             "give another run folder: the captions that are there followed what it said",
         ) from error
 

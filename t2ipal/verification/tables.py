@@ -80,7 +80,7 @@ def plan_of(table: str, recipe: Recipe, store: Store) -> TablePlan:
         features.TRAIN: partial(_photo_features, table),
     }
     if table not in plans:
-        return TablePlan([], "it has a shard for whatever was measured")
+        return TablePlan([], "there is one for each method that was measured")
     return plans[table](recipe, store)
 
 

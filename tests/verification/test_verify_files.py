@@ -252,7 +252,10 @@ def test_the_job_tells_what_it_looked_at(copy, capsys):
     told = capsys.readouterr().out
     assert "captions                     3 shards, 9 rows, are right\n" in told
     assert "sheets                       3 files are right\n" in told
-    assert "evaluation/predictions       1 shards, 1 rows, are right, as their manifests have them" in told
+    assert (
+        "evaluation/predictions       1 shards, 1 rows, are right, compared with their manifests alone"
+        in told
+    )
     assert told.endswith("all of it is right\n")
 
 
@@ -279,7 +282,8 @@ def test_a_prior_that_cannot_be_read_is_left_alone(copy, capsys):
     assert main([store.uri, "--repair"]) == 1
     told = capsys.readouterr().out
     assert f"torn     {CAPTION_PRIOR}: it cannot be read" in told
-    assert "which there should be is not known" in told
+    assert "are right, compared with their manifests alone: " in told
+    assert f"{CAPTION_PRIOR} is damaged: JSONDecodeError" in told
     assert "1 left in place" in told
     assert store.exists(CAPTION_PRIOR)
 
