@@ -77,21 +77,27 @@ class Results:
 
     def are_there(self, made_from: Mapping[str, Any]) -> bool:
         """Say whether the files were made from this, and have their sizes; one listing tells."""
-        contents = self.contents()
-        if contents is None or contents.made_from != dict(made_from):
-            return False
-        sizes = {file.base_name: file.size for file in self.store.files(self.folder) if file.is_file}
-        return all(sizes.get(name) == each.size for name, each in contents.files.items())
+        return self._listed(made_from) is not None
 
     def are_whole(self, made_from: Mapping[str, Any]) -> bool:
         """Say whether the files were made from this and are, byte for byte, what was written; reads them."""
-        contents = self.contents()
-        if contents is None or not self.are_there(made_from):
+        listed = self._listed(made_from)
+        if listed is None:
             return False
         try:
             return all(
                 Written.of(self.store.read_bytes(f"{self.folder}/{name}")) == each
-                for name, each in contents.files.items()
+                for name, each in listed.items()
             )
         except FileNotFoundError:
             return False
+
+    def _listed(self, made_from: Mapping[str, Any]) -> dict[str, Written] | None:
+        """Return the files of the manifest if they were made from this and have their sizes, else None."""
+        contents = self.contents()
+        if contents is None or contents.made_from != dict(made_from):
+            return None
+        sizes = {file.base_name: file.size for file in self.store.files(self.folder) if file.is_file}
+        if any(sizes.get(name) != each.size for name, each in contents.files.items()):
+            return None
+        return contents.files
