@@ -28,6 +28,15 @@ def test_requests_that_fail_now_and_then_are_repeated(s3, run):
     assert len(s3.refused) - before > 5
 
 
+def test_requests_of_a_long_run_are_repeated_as_those_of_a_short_one(s3, run):
+    """pyarrow's standard strategy gives a client a hundred repetitions, and never another one."""
+    before = len(s3.refused)
+    with s3.failing(0.25):
+        for _ in range(500):
+            assert run.files("images") == []
+    assert len(s3.refused) - before > 100
+
+
 @pytest.mark.parametrize("why", [FULL, READ_ONLY])
 def test_a_store_that_cannot_be_written_for_a_while(s3, run, why):
     shards = run.shards("images")
