@@ -19,6 +19,7 @@ from t2ipal.evaluation.datasets import Dataset
 from t2ipal.evaluation.shards import Purpose, open_photos, part_numbers, split_photos
 from t2ipal.feature_faults import not_finite
 from t2ipal.model_folder import check_model_folder
+from t2ipal.model_thread import ModelThread
 from t2ipal.picturebook.weights import resolve
 from t2ipal.recipe import Recipe
 from t2ipal.shards import Manifest
@@ -171,7 +172,9 @@ class FeatureExtractor:
 
         self._recipe, self._store = recipe, store
         self._opened: dict[Purpose, Dataset] = {}
-        self._backbone = load_backbone(recipe.backbone, "cuda" if recipe.features.workers.gpus else "cpu")
+        device = "cuda" if recipe.features.workers.gpus else "cpu"
+        self._on_its_thread = ModelThread(device)
+        self._backbone = self._on_its_thread(load_backbone, recipe.backbone, device)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Compute and write the shard that the row (a Work) describes; return its name and number of rows."""
@@ -181,7 +184,7 @@ class FeatureExtractor:
             CAPTIONS: self._captions,
             **{table: partial(self._photos, purpose) for table, purpose in PHOTOS.items()},
         }
-        table = compute[work.table](work.shard)
+        table = self._on_its_thread(compute[work.table], work.shard)
         if broken := not_finite(table):
             raise UserError(
                 f"features: the backbone {self._recipe.backbone.model!r} gives NaN or infinite numbers for "

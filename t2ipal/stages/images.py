@@ -18,6 +18,7 @@ from t2ipal.images.plan import ImageShard, image_shards, surplus, unfinished
 from t2ipal.images.rows import Counts, Wanted, paint_rows
 from t2ipal.images_recipe import ImagesRecipe
 from t2ipal.model_folder import check_model_folder
+from t2ipal.model_thread import ModelThread
 from t2ipal.picturebook.weights import resolve
 from t2ipal.recipe import Recipe
 from t2ipal.stages import captions
@@ -143,7 +144,9 @@ class ShardPainter:
 
         self._recipe, self._seed, self._store = recipe, seed, store
         # A share of a GPU, too, is one that CUDA sees.
-        self._painter = Painter(recipe, "cuda" if recipe.workers.gpus else "cpu")
+        device = "cuda" if recipe.workers.gpus else "cpu"
+        self._on_its_thread = ModelThread(device)
+        self._painter = self._on_its_thread(Painter, recipe, device)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Paint and write the shard that the row (an ImageShard) describes; return its name and counts.
@@ -152,7 +155,9 @@ class ShardPainter:
         """
         shard, written = ImageShard(**row), self._store.shards(STAGE)
         try:
-            rows, counts = paint_rows(self._painter, self._recipe, self._seed, self._wanted(shard))
+            rows, counts = self._on_its_thread(
+                paint_rows, self._painter, self._recipe, self._seed, self._wanted(shard)
+            )
         except DeviceLostError as error:
             end_process(written, shard.name, error)
         told = asdict(counts)

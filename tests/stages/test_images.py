@@ -1,5 +1,7 @@
 import os
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 import pyarrow as pa
@@ -8,7 +10,9 @@ import torch
 
 from t2ipal.captions.plan import CaptionPlan
 from t2ipal.errors import UserError
+from t2ipal.images import painter as painter_module
 from t2ipal.images.codec import decode, sha256
+from t2ipal.images.plan import image_shards
 from t2ipal.seeds import derive_seed
 from t2ipal.stages import images
 from t2ipal.stages.images import ShardPainter
@@ -114,6 +118,27 @@ def test_images_of_captions_that_are_gone_are_removed(finished, tmp_path):
     assert images.run(recipe, copy).rows == 18
     assert images.pending(recipe, copy) == []
     assert read_all(shards).num_rows == 18
+
+
+def test_a_worker_loads_and_runs_its_model_on_one_thread(recipe, tmp_path, monkeypatch):
+    met = []
+
+    def met_by(function):
+        def called(*args, **kwargs):
+            met.append(threading.get_ident())
+            return function(*args, **kwargs)
+
+        return called
+
+    monkeypatch.setattr(painter_module, "load_pipeline", met_by(painter_module.load_pipeline))
+    monkeypatch.setattr(images, "paint_rows", met_by(images.paint_rows))
+    store = begun(str(tmp_path), recipe)
+    worker = ShardPainter(recipe.images, recipe.seed, store)
+    shard = image_shards(store.shards("captions").done(), recipe.images)[0]
+    with ThreadPoolExecutor(1) as caller:
+        assert caller.submit(worker, asdict(shard)).result()["rows"] == 6
+    assert met == [met[0]] * 2
+    assert met[0] != threading.get_ident()
 
 
 def test_captions_that_are_missing(tmp_path, recipe):
