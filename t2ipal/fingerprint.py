@@ -15,7 +15,7 @@ from t2ipal.method_names import sections_of
 _INPUTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "captions": ((), ("seed", "vocabulary", "captions", "annotated_captions")),
     "images": (("captions",), ("images",)),
-    "features": (("images",), ("backbone",)),
+    "features": (("images",), ("backbone", "features")),
     "caption_features": (("captions",), ("backbone",)),
     "tune": (("features", "caption_features"), ("tune", "methods", "images.agreement")),
     "test_features": ((), ("vocabulary", "backbone", "evaluate.dataset", "evaluate.split")),
@@ -54,6 +54,8 @@ _LEFT_OUT: dict[str, Any] = {
     "images.decoding": "whole",
     "images.redraws": 3,  # but for images that were refused, which stay so where they are painted
     "images.agreement": None,
+    "features.views": 1,
+    "features.least_area": 0.5,
     "tune.images_per_class": None,
     "tune.seed": None,
     "tune.precision": "float32",

@@ -45,6 +45,9 @@ class FeaturesRecipe(Section):
     """The pool that computes frozen features, of the test set too."""
 
     batch: Positive = 64
+    # Of each synthetic image: 1 is the image itself, each other one a crop of at least `least_area` of it.
+    views: Positive = 1
+    least_area: Annotated[float, Field(gt=0, le=1)] = 0.5
     workers: Workers = Workers()
 
 

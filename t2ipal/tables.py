@@ -39,6 +39,7 @@ IMAGES = pa.schema(
 
 FEATURES = pa.schema(
     [
+        # Of a crop (`features.views`) the image's, with @ and a number behind it.
         pa.field("image_id", pa.string(), nullable=False),
         pa.field("labels", LABELS, nullable=False),
         pa.field("global", pa.list_(pa.float16()), nullable=False),  # [D]

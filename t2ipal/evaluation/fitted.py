@@ -28,7 +28,7 @@ from t2ipal.shards import Shards
 from t2ipal.store import Store
 from t2ipal.tuning.agreement import left_out
 from t2ipal.tuning.limited import Known
-from t2ipal.tuning.source import image_keys, is_held_out, source_shards
+from t2ipal.tuning.source import image_keys, is_crop, is_held_out, source_shards
 from t2ipal.vocabulary import Vocabulary
 
 
@@ -74,7 +74,9 @@ def fit(
     # As in tuning, which does not have what is held out: no shot may be spent on it.
     told = np.ones_like(labels) if known is None else known(labels & ~held[:, None], ids)
     without = left_out(recipe, run, table)
-    used = np.any(told, axis=1) & np.array([name not in without for name in ids], dtype=bool)
+    # What is to be recognised are whole images.
+    whole = [name not in without and not is_crop(name, table) for name in ids]
+    used = np.any(told, axis=1) & np.array(whole, dtype=bool)
     # A small run, or its recipe, may have held nothing out, and shots are never held out.
     fitting = used & held if (used & held).any() else used
     scored = used if standardise else fitting

@@ -28,7 +28,7 @@ from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
 from t2ipal.tuning import agreement
 from t2ipal.tuning.source import CAPTIONS as CAPTION_FEATURES
-from t2ipal.tuning.source import LABELLED, SYNTHETIC, planned_images
+from t2ipal.tuning.source import LABELLED, SYNTHETIC, is_crop, planned_images, view_ids
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -198,14 +198,23 @@ class FeatureExtractor:
         from PIL import Image
 
         from t2ipal.clip.feature_tables import image_table
+        from t2ipal.clip.views import draw_view
 
         columns = ["image_id", "labels", "image", "kept"]
         rows = [row for row in self._store.shards("images").read(shard, columns).to_pylist() if row["kept"]]
+        asked = self._recipe.features
+        views = [(name, row) for row in rows for name in view_ids(row["image_id"], asked.views)]
+
+        def view(name: str, row: dict[str, Any]) -> Image.Image:
+            image = Image.open(io.BytesIO(row["image"]))
+            if not is_crop(name, IMAGES):
+                return image
+            return draw_view(image, name, asked.least_area, self._recipe.seed)
+
         features = [
-            self._backbone.images([Image.open(io.BytesIO(row["image"])) for row in batch])
-            for batch in _batches(rows, self._recipe.features.batch)
+            self._backbone.images([view(*each) for each in batch]) for batch in _batches(views, asked.batch)
         ]
-        return image_table([row["image_id"] for row in rows], [row["labels"] for row in rows], features)
+        return image_table([name for name, _ in views], [row["labels"] for _, row in views], features)
 
     def _captions(self, shard: str) -> "pa.Table":
         from t2ipal.clip.feature_tables import caption_table

@@ -14,6 +14,8 @@ from t2ipal.store import Store
 SYNTHETIC, LABELLED, CAPTIONS = "features", "train_features", "caption_features"  # tables
 AGREEMENT = "agreement"  # which synthetic images tuning leaves out (t2ipal.tuning.agreement)
 
+_VIEW = "@"  # between an image's id and the number of a crop
+
 
 def source_shards(recipe: Recipe, run: Store, table: str) -> list[str]:
     """Return the shards of a table that tuning reads: those of the finished captions, or of the labelled
@@ -38,6 +40,18 @@ def image_keys(names: Sequence[str], table: str) -> list[str]:
     The id of a synthetic image is its caption's, a dash and a number.
     """
     return list(names) if table == LABELLED else [name.rpartition("-")[0] for name in names]
+
+
+def view_ids(image_id: str, views: int) -> list[str]:
+    """Return the ids of the views of a synthetic image in the table of features: its own for the image
+    itself, and with a number behind it for each crop.
+    """
+    return [image_id, *(f"{image_id}{_VIEW}{number}" for number in range(1, views))]
+
+
+def is_crop(name: str, table: str) -> bool:
+    """Say whether a row of a table of features is of a part of an image."""
+    return table == SYNTHETIC and _VIEW in name
 
 
 def source_digest(recipe: Recipe, run: Store, table: str) -> str | None:

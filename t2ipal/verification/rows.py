@@ -19,6 +19,7 @@ from t2ipal.images.rows import image_seed
 from t2ipal.images_recipe import ImagesRecipe
 from t2ipal.shards import Shards
 from t2ipal.stages.images import image_id
+from t2ipal.tuning.source import view_ids
 from t2ipal.vocabulary import Vocabulary
 
 Row = dict[str, Any]
@@ -93,12 +94,13 @@ def images(written: Shards, shard: ImageShard, recipe: ImagesRecipe, seed: int, 
     return _differ(wanted, rows) or next(filter(None, problems), "")
 
 
-def image_features(painted: Shards, name: str, rows: pa.Table) -> str:
-    """Features of the images of a shard that were kept."""
+def image_features(painted: Shards, name: str, views: int, rows: pa.Table) -> str:
+    """Features of as many views of each image of a shard that was kept."""
     found = _read(painted, name, ["image_id", "labels", "kept"])
     if found is None:
         return ""
-    return _differ([row for row in found if row.pop("kept")], rows) or _numbers(rows)
+    wanted = [row | {"image_id": view} for row in found for view in view_ids(row["image_id"], views)]
+    return _differ([row for row in wanted if row.pop("kept")], rows) or _numbers(rows)
 
 
 def caption_features(written: Shards, name: str, rows: pa.Table) -> str:

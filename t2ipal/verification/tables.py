@@ -144,10 +144,14 @@ def _images(recipe: Recipe, store: Store) -> TablePlan:
 
 
 def _image_features(recipe: Recipe, store: Store) -> TablePlan:
-    painted = store.shards(images.STAGE)
+    painted, views = store.shards(images.STAGE), recipe.features.views
     return TablePlan(
         [
-            Planned(work.shard, {"source": work.source}, partial(rows.image_features, painted, work.shard))
+            Planned(
+                work.shard,
+                {"source": work.source},
+                partial(rows.image_features, painted, work.shard, views),
+            )
             for work in features.planned(recipe, store, (features.IMAGES,))
         ],
         _incomplete(images.STAGE, images.pending(recipe, store)),
