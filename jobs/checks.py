@@ -26,15 +26,17 @@ def joins_cluster() -> bool:
     return bool(address) and not address.startswith(("http://", "https://"))
 
 
-def check_models(recipe: Recipe, pending: Mapping[str, Sequence[str]], serves: bool = False) -> None:
+def check_models(
+    recipe: Recipe, pending: Mapping[str, Sequence[str]], serves: bool = False, counted: bool = False
+) -> None:
     """Raise UserError unless the local model folders, and the files of captions, that the unfinished stages
     need are there and whole, and the model takes what the section images sets.
 
     `pending` holds the missing shards by stage; a model whose work is done may be gone, but the endpoint
-    needs the backbone.
+    needs the backbone. Nor is a corpus needed that is `counted`: what it tells is in the run.
     """
     source = recipe.caption_source
-    if pending.get(captions.STAGE):
+    if pending.get(captions.STAGE) and not counted:
         _check_files(source)
         _check_sentences(recipe)
     written = []

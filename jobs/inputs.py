@@ -13,6 +13,7 @@ from t2ipal.errors import UserError
 from t2ipal.model_identity import check_models_unchanged
 from t2ipal.recipe import Recipe
 from t2ipal.recipe_paths import absolute
+from t2ipal.run_files import CAPTION_PRIOR
 from t2ipal.stages import captions, compare, features, images
 from t2ipal.store import Store
 
@@ -47,7 +48,7 @@ def features_completed(
         *features.pending(recipe, run, features.OF_TUNING),
         *features.pending(recipe, out, tables),
     ]
-    check_models(recipe, work | {"tune": ["trials"]})
+    check_models(recipe, work | {"tune": ["trials"]}, counted=run.exists(CAPTION_PRIOR))
     if tunes:
         work[compare.STAGE] = ["trials"]
     stages = [stage for stage in work if work[stage]]

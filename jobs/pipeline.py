@@ -27,9 +27,9 @@ from t2ipal import answer
 from t2ipal.lease import Lease
 from t2ipal.model_identity import check_models_unchanged
 from t2ipal.recipe import Recipe, load_recipe
-from t2ipal.run_files import METRICS
+from t2ipal.run_files import CAPTION_PRIOR, METRICS
 from t2ipal.stages import bundle, captions, evaluate, features, images, tune
-from t2ipal.stages.changed_recipe import KEPT, follow_recipe
+from t2ipal.stages.changed_recipe import KEPT, follow_recipe, forget_refused
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
 from t2ipal.vocabulary import Vocabulary
@@ -60,6 +60,7 @@ def _job(arguments: argparse.Namespace) -> None:
     check_paths(recipe)
     store = Store.open(uri)
     with Lease(store) as lease, store.listed_once():
+        forget_refused(store)
         store.claim(recipe, KEPT)
         check_models_unchanged(recipe, store)
         if remade := follow_recipe(recipe, store):
@@ -74,7 +75,7 @@ def run(recipe: Recipe, store: Store, stages: list[str], keep_serving: bool, lea
     check_order(stages, missing)
     work = {name: shards for name, shards in missing.items() if shards and name in stages}
     serves = DEPLOY in stages and bool(keep_serving or work or not answer.is_kept(store))
-    check_models(recipe, work, serves)
+    check_models(recipe, work, serves, counted=store.exists(CAPTION_PRIOR))
     if serves:
         check_endpoint(recipe)
     with RaySession(recipe, offline=models_are_local(recipe)) as session:

@@ -113,7 +113,11 @@ def _settings(recipe: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _is_read(key: str, settings: dict[str, Any]) -> bool:
-    """Say whether a key is none of a method that a job with these settings does not tune."""
+    """Say whether a key is none of a method that a job with these settings does not tune, nor one of crops
+    that it does not make.
+    """
+    if key == "features.least_area":
+        return "features.views" in settings
     section, _, rest = key.partition(".")
     return section != "methods" or rest.partition(".")[0] in sections_of(settings.get("tune.method", ""))
 

@@ -112,6 +112,7 @@ def test_a_corpus_is_read_while_captions_are_missing(tmp_path):
     check_models(recipe, NOTHING)
     with pytest.raises(UserError, match=r"none of the sentences of .* \(2\) names two classes"):
         check_models(recipe, {"captions": ["c"]})
+    check_models(recipe, {"captions": ["c"]}, counted=True)
     path.write_text("a fish in a house\n")
     check_models(recipe, {"captions": ["c"]})
 

@@ -297,6 +297,8 @@ CAPTIONS_ON = {"captions", "images", "features", "caption_features", "tune", "ev
             "yfcc15m",
             CAPTIONS_ON - {"captions", "images"} | {"test_features", "train_features"},
         ),
+        ("features", {"views": 3}, {"features", "tune", "evaluate", "bundle"}),
+        ("features", {"least_area": 0.2, "batch": 3}, set()),  # no crop is made
         ("methods.t2i_pal.schedule.epochs", 99, {"tune", "evaluate", "bundle"}),
         ("methods.t2i_pal.schedule.batch", 7, {"tune", "evaluate", "bundle"}),
         ("methods.zero_shot.template", "the {}", {"tune", "evaluate", "bundle"}),

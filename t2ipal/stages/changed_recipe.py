@@ -5,9 +5,10 @@ that would change them. Tuning and what follows are made anew. What the former r
 before the run says that they are the new one's, so that nothing of it can pass for the new one's.
 """
 
+from t2ipal.model_identity import MODELS_FILE
 from t2ipal.recipe import Recipe
 from t2ipal.run_files import BUNDLE, DEPLOY, EVALUATION, TUNE
-from t2ipal.stages import bundle, evaluate, features, tune
+from t2ipal.stages import bundle, captions, evaluate, features, tune
 from t2ipal.store import RUN_FILE, Store
 from t2ipal.tuning.source import AGREEMENT
 
@@ -19,6 +20,18 @@ _REMADE: dict[str, tuple[str, ...]] = {
     evaluate.STAGE: (EVALUATION,),
     bundle.STAGE: (BUNDLE, DEPLOY),
 }
+
+
+def forget_refused(store: Store) -> None:
+    """Unbind a run in which nothing is made yet: a recipe that was refused before its first row may be
+    corrected, and so may the files that it names.
+    """
+    # Nearly always the first look is enough; the second one is at each file.
+    if store.files(captions.STAGE) or any("/" in store.name_of(file) for file in store.all_files()):
+        return
+    for name in (RUN_FILE, MODELS_FILE):
+        if store.exists(name):
+            store.delete(name)
 
 
 def follow_recipe(recipe: Recipe, store: Store) -> list[str]:

@@ -39,6 +39,7 @@ def run(recipe: Recipe, store: Store) -> StageReport:
             )
         check_images(trial)
         _check(trial)
+        checked = time.monotonic() - start
         if recipe.tune.workers.max == 0:
             _in_process(trial)
         else:
@@ -52,14 +53,16 @@ def run(recipe: Recipe, store: Store) -> StageReport:
         shards_done_before=1 - len(missing),
         seconds=seconds,
         notes={"epochs": len(result["log"]), "loss": round(result["log"][-1]["loss"], 4)}
-        | (_spent(trial, seconds) if missing else {}),
+        | (_spent(trial, checked, seconds) if missing else {}),
     )
 
 
-def _spent(trial: Trial, seconds: float) -> dict[str, str]:
-    """What the stage's time went into, the start of its workers and their end being the rest."""
-    parts: dict[str, float] = trial.store.read_json(trial.times)
-    parts = {"starting": max(0.0, seconds - sum(parts.values())), **parts}
+def _spent(trial: Trial, checked: float, seconds: float) -> dict[str, str]:
+    """What the stage's time went into: a look at what it reads, what its last workers did, and around them
+    their start and end, with all that workers did which were lost.
+    """
+    parts = {"checking": checked, **trial.store.read_json(trial.times)}
+    parts["around"] = max(0.0, seconds - sum(parts.values()))
     return {name: f"{each:.1f} s" for name, each in parts.items()}
 
 

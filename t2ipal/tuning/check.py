@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from t2ipal.clip import Backbone
 from t2ipal.clip.feature_tables import read_labels
-from t2ipal.errors import UserError
+from t2ipal.errors import DamagedFileError, UserError
 from t2ipal.feature_faults import not_finite, unsuitable
 from t2ipal.methods.base import Method, Phase, tuned_parameters
 from t2ipal.recipe import Recipe
@@ -119,7 +119,8 @@ def check_checkpoint(trial: Trial, method: Method, replaces: bool = False) -> No
             return
         found = shapes(store, name)
     except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
-        raise UserError(f"{where} is damaged: {error!r}", remedy) from error
+        reason = error.__cause__ if isinstance(error, DamagedFileError) else repr(error)
+        raise UserError(f"{where} is damaged: {reason}", remedy) from error
     expected = {each: list(value.shape) for each, value in tuned_parameters(method).items()}
     if settings != origin["settings"] or found != expected:
         raise UserError(f"{where} is of another recipe", remedy)

@@ -49,7 +49,7 @@ def template_sentences(recipe: Recipe, classes: Sequence[str]) -> list[str]:
 class Kept(NamedTuple):
     """The rows of a table that are neither held out nor left out."""
 
-    keys: list[str]  # by which they might have been held out
+    names: list[str]  # the ids of all
     places: list[tuple[str, list[int]]]  # shard, and the rows in it
 
 
@@ -100,7 +100,7 @@ class FeatureChunks:
         place: dict[str, int] = {}
         if self._table != LABELLED:
             captions = self.kept(CAPTIONS)
-            place = {key: i for i, key in enumerate(captions.keys)}
+            place = {name: i for i, name in enumerate(captions.names)}
             for rows in self._rows(CAPTIONS, captions):
                 labels = read_labels(rows, len(self._classes))
                 yield _caption_chunk(Captions(*read_captions(rows)), labels)
@@ -110,7 +110,7 @@ class FeatureChunks:
         images, at = self.kept(self._table), 0
         for rows in self._rows(self._table, images):
             whole, patches = read_images(rows)
-            keys = images.keys[at : at + len(whole)]
+            keys = image_keys(images.names[at : at + len(whole)], self._table)
             at += len(whole)
             labels = read_labels(rows, len(self._classes))
             chunk = {"images.whole": whole, "images.patches": patches, "images.labels": labels}
@@ -130,10 +130,10 @@ class FeatureChunks:
                 for i, key in enumerate(keys)
                 if names[i] not in without and not is_held_out(key, self._recipe)
             ]
-            kept.keys.extend(keys[i] for i in here)
+            kept.names.extend(names[i] for i in here)
             if here:
                 kept.places.append((shard, here))
-        if not kept.keys:
+        if not kept.names:
             raise UserError(f"of the table {table} there is nothing to tune on", _REMEDIES[table])
         return kept
 

@@ -37,13 +37,13 @@ def load_tuning_set(
     source = FeatureChunks(recipe, run, table, backbone, with_templates, with_images)
     tables = node_tables(source.key(), recipe.tune.features, source.size(), source.chunks)
     if table == LABELLED:
-        photos = _labelled(_image_set(tables), lambda: source.kept(LABELLED).keys, known)
+        photos = _labelled(_image_set(tables), lambda: source.kept(LABELLED).names, known)
         return TuningSet(photos, None, tables)
     labels = tables["captions.labels"]
     captions = CaptionSet(_ragged(tables), labels, len(labels) - len(source.sentences))
     if not with_images:
         return TuningSet(None, captions, tables)
-    images = few_images(_image_set(tables), lambda: source.kept(SYNTHETIC).keys, recipe)
+    images = few_images(_image_set(tables), lambda: source.kept(SYNTHETIC).names, recipe)
     return TuningSet(images, captions, tables)
 
 

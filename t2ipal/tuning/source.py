@@ -49,6 +49,11 @@ def view_ids(image_id: str, views: int) -> list[str]:
     return [image_id, *(f"{image_id}{_VIEW}{number}" for number in range(1, views))]
 
 
+def image_of(view_id: str) -> str:
+    """Return the id of the image of which this is a view."""
+    return view_id.partition(_VIEW)[0]
+
+
 def is_crop(name: str, table: str) -> bool:
     """Say whether a row of a table of features is of a part of an image."""
     return table == SYNTHETIC and _VIEW in name

@@ -125,9 +125,14 @@ class Trial:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def is_done(self) -> bool:
-        """Say whether there is a result of these settings and of the features as they are now."""
+        """Say whether there is a result of these settings and of the features as they are now.
+
+        It is read, as a loss of power leaves files of the right size without content.
+        """
         origin = self.origin()
-        return origin["data"] is not None and self.results.are_there(origin)
+        if origin["data"] is None or not self.results.are_there(origin):
+            return False
+        return self.store.find_json(self.result) is not None
 
     def parameters(self) -> bytes:
         """The file of the tuned parameters; UserError where it is not the one that the result is about."""

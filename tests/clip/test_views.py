@@ -1,17 +1,17 @@
 import numpy as np
+import pytest
 from PIL import Image
 
 from t2ipal.clip.views import draw_view
 
-# Every pixel says where it was.
-IMAGE = Image.merge(
-    "RGB",
-    [
-        Image.fromarray(np.tile(np.arange(60, dtype=np.uint8), (40, 1))),
-        Image.fromarray(np.tile(np.arange(40, dtype=np.uint8)[:, None], (1, 60))),
-        Image.new("L", (60, 40)),
-    ],
-)
+
+def image_of(width, height):
+    """Every pixel says where it is."""
+    across = np.tile(np.arange(width, dtype=np.uint8), (height, 1))
+    down = np.tile(np.arange(height, dtype=np.uint8)[:, None], (1, width))
+    return Image.merge(
+        "RGB", [Image.fromarray(across), Image.fromarray(down), Image.new("L", (width, height))]
+    )
 
 
 def columns_and_rows(view):
@@ -20,21 +20,33 @@ def columns_and_rows(view):
     return pixels[0, :, 0].astype(int), pixels[:, 0, 1].astype(int)
 
 
-def test_a_view_is_a_crop_of_at_least_the_area_mirrored_or_not():
-    steps, areas = set(), []
-    for number in range(40):
-        across, down = columns_and_rows(draw_view(IMAGE, f"c0-0@{number}", 0.4, seed=0))
-        steps |= {*np.diff(across), *np.diff(down)}
+@pytest.mark.parametrize(("width", "height"), [(60, 40), (40, 60), (200, 50), (64, 64)])
+@pytest.mark.parametrize("least", [0.3, 0.8])
+def test_a_view_is_a_crop_of_at_least_the_area_mirrored_or_not(width, height, least):
+    image, steps, areas, shapes, corners = image_of(width, height), set(), [], [], set()
+    for number in range(60):
+        across, down = columns_and_rows(draw_view(image, f"c0-0@{number}", least, seed=0))
+        steps |= {*np.diff(across)}
         assert set(np.diff(down)) == {1}
-        areas.append(len(across) * len(down) / (60 * 40))
-        assert 0.7 < len(across) / len(down) < 1.45
+        areas.append(len(across) * len(down) / (width * height))
+        shapes.append(len(across) / len(down) / (width / height))
+        corners.add((min(across), min(down)))
     assert steps == {-1, 1}  # each pixel's neighbours are its neighbours, on one side or the other
-    assert 0.37 < min(areas) < 0.6 < max(areas) <= 1
+    assert least <= min(areas) < least + 0.1
+    assert 0.9 < max(areas) <= 1
+    assert 0.7 < min(shapes) < 0.95
+    assert 1.05 < max(shapes) < 1.4
+    assert len(corners) > 15
+
+
+def test_a_whole_image_is_a_view_too():
+    assert draw_view(image_of(9, 7), "c0-0@1", 1.0, 0).size == (9, 7)
+    assert draw_view(image_of(1, 1), "c0-0@1", 0.1, 0).size == (1, 1)
 
 
 def test_a_view_follows_from_its_id_and_the_seed_alone():
     def pixels(name, seed):
-        return draw_view(IMAGE, name, 0.4, seed).tobytes()
+        return draw_view(image_of(60, 40), name, 0.4, seed).tobytes()
 
     assert pixels("c0-0@1", 0) == pixels("c0-0@1", 0)
     assert len({pixels("c0-0@1", 0), pixels("c0-0@2", 0), pixels("c0-1@1", 0), pixels("c0-0@1", 1)}) == 4

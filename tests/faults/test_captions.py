@@ -86,7 +86,7 @@ def with_workers(recipe, **settings):
 def check(run, whole):
     """Compare a run that went on after a fault with one left alone."""
     planned, done = CaptionPlan.of(run.recipe).shards(), run.done()
-    assert 0 < len(run.committed) < len(planned)
+    assert 0 < len(run.committed) < len(planned) - 1  # a fault leaves more than one cut shard to do
     assert list(done) == planned
     assert all(done[name] == manifest for name, manifest in run.committed.items())
     assert sum(manifest.extra["asked"] for manifest in done.values()) == run.recipe.captions.count

@@ -3,18 +3,21 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from jobs import pipeline
 from t2ipal.errors import UserError
+from t2ipal.model_identity import MODELS_FILE
 from t2ipal.recipe import Recipe
 from t2ipal.run_files import ANSWER, CARD, METRICS
 from t2ipal.stages import bundle, captions, evaluate, features, images, tune
-from t2ipal.stages.changed_recipe import KEPT, follow_recipe
+from t2ipal.stages.changed_recipe import KEPT, follow_recipe, forget_refused
 from t2ipal.store import RUN_FILE
 from t2ipal.tuning.source import AGREEMENT
 from t2ipal.tuning.trial import Trial
 from tests.finished_images import compute_features, write_dataset
+from tests.recipes import tiny_recipe
 
 AFTER = ["tune", "evaluate", "bundle"]
 
@@ -29,6 +32,21 @@ def changed(recipe, **sections):
 def follow(recipe, store):
     store.claim(recipe, KEPT)
     return follow_recipe(recipe, store)
+
+
+def test_a_recipe_that_was_refused_before_its_first_row_may_be_corrected(store):
+    wrong, right = tiny_recipe(images={"steps": 1}), tiny_recipe(images={"steps": 2})
+    store.claim(wrong, KEPT)
+    store.write_json(MODELS_FILE, {"captions.prior.corpus": "of a file with a mistake"})
+    forget_refused(store)
+    store.claim(right, KEPT)
+    assert not store.exists(MODELS_FILE)
+    forget_refused(store)
+    store.claim(right, KEPT)
+    store.shards("captions").write("captions-00000", pa.table({"caption_id": ["c00000000"]}))
+    forget_refused(store)
+    with pytest.raises(UserError, match=r"another recipe; what differs: images\.steps"):
+        store.claim(wrong, KEPT)
 
 
 def kept(store):

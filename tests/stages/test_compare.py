@@ -189,13 +189,15 @@ def test_tuned_parameters_that_have_changed(again):
     assert out.read_bytes(trial.tuned) == whole
 
 
-@pytest.mark.parametrize("damaged", [b"{", b"", b"[]"])
+@pytest.mark.parametrize(
+    "damaged", [lambda whole: b"{", lambda whole: b"", lambda whole: b"[]", lambda whole: bytes(len(whole))]
+)
 def test_a_result_that_is_damaged_is_made_again_from_the_checkpoint(again, monkeypatch, damaged):
     recipe, run, out = again
     plan = compare.entries(recipe, run, out, ["t2i_pal"], seeds=1)
     trial = plan[0].trial
     whole = out.read_bytes(trial.result)
-    out.write_bytes(trial.result, damaged)
+    out.write_bytes(trial.result, damaged(whole))
     monkeypatch.setattr(loop, "_tune_phase", lambda *given: pytest.fail("an epoch was trained again"))
     compare.complete_here(plan)
     assert out.read_bytes(trial.result) == whole

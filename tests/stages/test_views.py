@@ -74,6 +74,17 @@ def test_tuning_learns_from_the_views_that_agree_and_fits_thresholds_on_whole_im
     assert found
 
 
+def test_images_are_chosen_with_all_their_views(viewed):
+    recipe, store = viewed
+    whole = recipe.model_copy(update={"images": recipe.images.model_copy(update={"agreement": None})})
+    few = whole.model_copy(update={"tune": recipe.tune.model_copy(update={"images_per_class": 2})})
+    data = load_tuning_set(few, store, SYNTHETIC, tiny_backbone("resnet"), False)
+    shown = data.images.labels.sum(dim=0)
+    assert (shown % 3 == 0).all()
+    assert (shown >= 3 * 2).all()
+    assert len(data) <= 3 * 2 * 3  # views, images and classes
+
+
 def test_verification_expects_every_view(viewed, capsys):
     _, store = viewed
     verify([store.uri])  # whose images have no checksums
