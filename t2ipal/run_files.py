@@ -19,5 +19,7 @@ BUNDLE = "bundle"  # the folder
 BUNDLE_CARD, BUNDLE_PARAMETERS = "recognizer.json", "recognizer.safetensors"  # within it
 CARD = f"{BUNDLE}/{BUNDLE_CARD}"
 
+RAY_NOTES = "ray"  # the folder of Ray's own notes, in that of tuning, and in that of a sweep
+
 DEPLOY = "deploy"  # the folder
 ANSWER = f"{DEPLOY}/answer.json"  # what the endpoint said about one image

@@ -16,6 +16,7 @@ from t2ipal.run_files import (
     DEPLOY,
     EVALUATION,
     METRICS,
+    RAY_NOTES,
     SHEETS,
     TUNE,
 )
@@ -36,7 +37,7 @@ _SHEET = re.compile(rf"{SHEETS}/[^/]+\.png")
 # What nobody looks at: by what each is called, its files.
 _PASSED_OVER = {
     "where tuning was last": re.compile(rf"{TUNE}/((progress|times)\.json|checkpoint-[ab]\.safetensors)"),
-    "notes of Ray": re.compile(rf"{TUNE}/ray/.*"),
+    "notes of Ray": re.compile(rf"({TUNE}/)?{RAY_NOTES}/.*"),
     "notes on lost devices": re.compile(r"images/_lost/[^/]+\.json"),
     # A comparison or a sweep has a folder of its own, but may have been given this one.
     "comparisons and sweeps": re.compile(r"(trials|predictions)/.*|metrics\.json|sweep\.(json|csv|png)"),

@@ -236,6 +236,15 @@ def test_files_of_a_comparison_in_the_same_folder_are_known(run):
     assert not_looked_at(store) == ["comparisons and sweeps", "where tuning was last"]
 
 
+def test_notes_of_ray_are_known_in_a_run_and_in_a_sweep(run):
+    recipe, store = run
+    for folder in ("tune/ray/tune", "ray/tune"):
+        for name in ("tuner.pkl", "_tune_and_score_1f3a2_00000_0_entry=0/result.json"):
+            store.write_bytes(f"{folder}/{name}", b"")
+    assert faults(recipe, store) == []
+    assert not_looked_at(store) == ["notes of Ray", "where tuning was last"]
+
+
 def test_a_run_without_figures(run):
     recipe, store = run
     recipe = recipe.with_evaluate(dataset=None)
