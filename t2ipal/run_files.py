@@ -14,6 +14,7 @@ CAPTION_DRAFTS = "captions/_drafts"  # the folder; gone when the captions are fi
 
 EVALUATION = "evaluation"  # the folder of figures and predictions
 METRICS = f"{EVALUATION}/metrics.json"
+PREDICTIONS = f"{EVALUATION}/predictions"  # the table, one shard per method
 
 BUNDLE = "bundle"  # the folder
 BUNDLE_CARD, BUNDLE_PARAMETERS = "recognizer.json", "recognizer.safetensors"  # within it

@@ -12,7 +12,7 @@ from t2ipal.errors import UserError
 from t2ipal.method_names import parse_name
 from t2ipal.recipe import Recipe
 from t2ipal.results import Results
-from t2ipal.run_files import EVALUATION, METRICS
+from t2ipal.run_files import EVALUATION, METRICS, PREDICTIONS
 from t2ipal.stages import features, tune
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from t2ipal.evaluation.outcome import Outcome
 
 STAGE = "evaluate"
-TABLE = f"{EVALUATION}/predictions"  # one shard per method
+TABLE = PREDICTIONS
 
 
 def pending(recipe: Recipe, store: Store) -> list[str]:

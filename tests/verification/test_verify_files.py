@@ -12,10 +12,10 @@ from t2ipal.lease import Lease
 from t2ipal.model_identity import MODELS_FILE
 from t2ipal.results import MANIFEST
 from t2ipal.run_files import ANSWER, CAPTION_PRIOR, CAPTION_REPORT, CARD, METRICS
-from t2ipal.stages import bundle, captions, evaluate, images, tune
+from t2ipal.stages import bundle, captions, evaluate, features, images, tune
 from t2ipal.stages.sheets import sheet_name
 from t2ipal.store import PROBE, Store
-from t2ipal.verification import not_looked_at, repair, verify_files
+from t2ipal.verification import not_looked_at, repair, verify, verify_files
 from tests.finished_images import compute_features, finished_images
 from tests.verification.damage import cut
 
@@ -195,16 +195,34 @@ def test_a_report_of_other_captions(run):
     assert [each.reason for each in faults(recipe, store)] == ["it is not that of the captions"]
 
 
-STRAYS = ["images/notes.txt", "notes.txt", "sheets/other.png", "bundle/old/recognizer.json", "mine/a.parquet"]
+STRAYS = [
+    "images/notes.txt",
+    "notes.txt",
+    "sheets/other.png",
+    "bundle/old/recognizer.json",
+    "mine/a.parquet",
+    "images/mine.parquet",
+    "images/images-00000-mine.parquet",
+    "images/_manifests/mine.json",
+    "features/captions-00000.parquet",
+    "captions/captions-00000 (1).parquet",
+    "evaluation/predictions/mine.parquet",
+    "agreement/mine.parquet",
+]
 
 
 @pytest.mark.parametrize("name", STRAYS)
 def test_a_stray_file_is_named_and_left_alone(run, name):
     recipe, store = run
     store.write_bytes(name, b"mine")
-    found = faults(recipe, store)
+    found = [each for report in verify(recipe, store) for each in report.faults if each.kind == "foreign"]
+    found += faults(recipe, store)
     assert [str(each) for each in found] == [f"foreign  {name}: no job writes a file of this name"]
     repair(store, found)
+    assert store.read_bytes(name) == b"mine"
+    assert not any(stage.pending(recipe, store) for stage in (images, features, *STAGES.values()))
+    for stage in (images, features, *STAGES.values()):
+        stage.run(recipe, store)
     assert store.read_bytes(name) == b"mine"
 
 
