@@ -14,10 +14,13 @@ CAPTION_DRAFTS = "captions/_drafts"  # the folder; gone when the captions are fi
 
 EVALUATION = "evaluation"  # the folder of figures and predictions
 METRICS = f"{EVALUATION}/metrics.json"
+PREDICTIONS = f"{EVALUATION}/predictions"  # the table, one shard per method
 
 BUNDLE = "bundle"  # the folder
 BUNDLE_CARD, BUNDLE_PARAMETERS = "recognizer.json", "recognizer.safetensors"  # within it
 CARD = f"{BUNDLE}/{BUNDLE_CARD}"
+
+RAY_NOTES = "ray"  # the folder of Ray's own notes, in that of tuning, and in that of a sweep
 
 DEPLOY = "deploy"  # the folder
 ANSWER = f"{DEPLOY}/answer.json"  # what the endpoint said about one image

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from t2ipal.errors import UserError
+from t2ipal.shard_names import written_shards
 
 if TYPE_CHECKING:
     from t2ipal.store import Store
@@ -74,8 +75,8 @@ class Shards:
         return hashlib.sha256(json.dumps(sums).encode()).hexdigest()
 
     def written(self) -> list[str]:
-        """Return the names of all shards that have rows or a manifest, finished or not."""
-        return sorted({*self.row_files(), *self.manifest_files()})
+        """Return the names of all shards that have rows or a manifest, finished or not; of no other file."""
+        return sorted(written_shards(self.stage, self.row_files(), self.manifest_files()))
 
     def row_files(self) -> dict[str, fs.FileInfo]:
         """Return the listed Parquet files by the names of their shards."""

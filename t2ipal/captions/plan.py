@@ -12,6 +12,7 @@ from t2ipal.captions.cooccurrence import Cooccurrence
 from t2ipal.errors import UserError
 from t2ipal.recipe import Recipe
 from t2ipal.seeds import derive_seed
+from t2ipal.shard_names import captions_shard, number_of
 from t2ipal.vocabulary import Vocabulary
 
 
@@ -72,11 +73,11 @@ class CaptionPlan:
 
     def shards(self) -> list[str]:
         """Return the names of all shards in row order."""
-        return [f"captions-{number:05d}" for number in range(-(-self.count // self.shard_rows))]
+        return [*map(captions_shard, range(-(-self.count // self.shard_rows)))]
 
     def rows(self, shard: str) -> range:
         """Return the row indices of a shard by its name."""
-        start = int(shard.removeprefix("captions-")) * self.shard_rows
+        start = number_of(shard) * self.shard_rows
         return range(start, min(start + self.shard_rows, self.count))
 
 

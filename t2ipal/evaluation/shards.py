@@ -10,6 +10,7 @@ from typing import Literal
 from t2ipal.errors import UserError
 from t2ipal.evaluation.datasets import Dataset, open_dataset
 from t2ipal.recipe import Recipe
+from t2ipal.shard_names import number_of, photos_shard
 from t2ipal.vocabulary import Vocabulary
 
 SHARD_ROWS = 256
@@ -59,13 +60,13 @@ def split_photos(recipe: Recipe, purpose: Purpose) -> list[Part]:
     # all of them.
     labelled = recipe.evaluate.dataset != "picturebook"
     count = len(dataset)
-    names = [f"{purpose}-{i:05d}" for i in range(-(-count // SHARD_ROWS))]
+    names = [photos_shard(purpose, i) for i in range(-(-count // SHARD_ROWS))]
     return [Part(name, _checksum(dataset, part_numbers(name, count), labelled)) for name in names]
 
 
 def part_numbers(name: str, count: int) -> range:
     """Return the numbers of the images in a part of `count` photos."""
-    start = int(name.rpartition("-")[2]) * SHARD_ROWS
+    start = number_of(name) * SHARD_ROWS
     return range(start, min(start + SHARD_ROWS, count))
 
 

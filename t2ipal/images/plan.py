@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from t2ipal.images_recipe import ImagesRecipe
+from t2ipal.shard_names import captions_of, images_shard
 from t2ipal.shards import Manifest
 
 
@@ -43,14 +44,13 @@ def image_shards(captions: Mapping[str, Manifest], recipe: ImagesRecipe) -> list
         after = before + manifest.rows
         last = after if recipe.captions is None else min(after, recipe.captions)
         images = (last - before) * recipe.per_caption
-        number, before = captions_name.removeprefix("captions-"), after
+        before = after
         # A caption shard without one accepted caption still gets its (empty) image shard: nothing is left out
         # silently.
         for part, start in enumerate(range(0, max(images, 1), recipe.shard_rows)):
             stop = min(start + recipe.shard_rows, images)
-            shards.append(
-                ImageShard(f"images-{number}-{part:03d}", captions_name, manifest.sha256, start, stop)
-            )
+            name = images_shard(captions_name, part)
+            shards.append(ImageShard(name, captions_name, manifest.sha256, start, stop))
     return shards
 
 
@@ -73,9 +73,4 @@ def surplus(planned: list[ImageShard], written: Iterable[str], captions: Collect
     others, or more.
     """
     names = {shard.name for shard in planned}
-    return [name for name in written if name not in names and _captions_of(name) in captions]
-
-
-def _captions_of(name: str) -> str:
-    number = name.removeprefix("images-").rpartition("-")[0]
-    return f"captions-{number}"
+    return [name for name in written if name not in names and captions_of(name) in captions]

@@ -16,6 +16,7 @@ from t2ipal.captions.report import notes, write_report
 from t2ipal.captions.sentences import format_of
 from t2ipal.captions_recipe import AnnotatedCaptionsRecipe
 from t2ipal.run_files import CAPTION_REPORT
+from t2ipal.shard_names import captions_shard
 from t2ipal.shards import Shards
 from t2ipal.stages.report import StageReport
 from t2ipal.tables import CAPTIONS
@@ -56,7 +57,7 @@ def run(recipe: AnnotatedCaptionsRecipe, vocabulary: Vocabulary, seed: int, shar
 
 
 def _names(count: int) -> list[str]:
-    return [f"captions-{number:05d}" for number in range(count)]
+    return [*map(captions_shard, range(count))]
 
 
 def _write(

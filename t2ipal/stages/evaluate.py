@@ -12,7 +12,8 @@ from t2ipal.errors import UserError
 from t2ipal.method_names import parse_name
 from t2ipal.recipe import Recipe
 from t2ipal.results import Results
-from t2ipal.run_files import EVALUATION, METRICS
+from t2ipal.run_files import EVALUATION, METRICS, PREDICTIONS
+from t2ipal.shards import Manifest
 from t2ipal.stages import features, tune
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
     from t2ipal.evaluation.outcome import Outcome
 
 STAGE = "evaluate"
-TABLE = f"{EVALUATION}/predictions"  # one shard per method
+TABLE = PREDICTIONS
 
 
 def pending(recipe: Recipe, store: Store) -> list[str]:
-    """Return [METRICS] until there are figures of this recipe, of its tuning and of its test features.
+    """Return [METRICS] until there are figures and predictions of this recipe, of its tuning and of its test
+    features.
 
     The test set itself is not opened: when it has changed, its features are pending.
     """
@@ -37,7 +39,9 @@ def pending(recipe: Recipe, store: Store) -> list[str]:
         return []
     if tune.pending(recipe, store):
         return [METRICS]
-    return [] if _results(store).are_whole(made_from(recipe, store)) else [METRICS]
+    origin = made_from(recipe, store)
+    is_done = _results(store).are_whole(origin) and _are_predicted(recipe, store, origin)
+    return [] if is_done else [METRICS]
 
 
 def run(recipe: Recipe, store: Store) -> StageReport:
@@ -71,9 +75,19 @@ def _require(recipe: Recipe, store: Store) -> None:
             raise UserError(f"evaluate: {stage} is not complete", f"run the stage {stage} first")
 
 
+def methods(recipe: Recipe) -> tuple[str, ...]:
+    """Return the names of what is measured, which are those of the shards of predictions too."""
+    return () if recipe.evaluate.dataset is None else (*recipe.evaluate.baselines, recipe.tune.method)
+
+
+def tells_its_origin(manifest: Manifest) -> bool:
+    """Say whether a manifest of predictions says what they were made from; those of the first runs do not."""
+    return bool(manifest.extra)
+
+
 def made_from(recipe: Recipe, store: Store) -> dict[str, str]:
-    """Return what identifies the settings and the data of the figures; FileNotFoundError while nothing is
-    tuned.
+    """Return what identifies the settings and the data of the figures and of each method's predictions;
+    FileNotFoundError while nothing is tuned.
     """
     test = store.shards(features.TEST)
     tuned = store.read_bytes(Trial.of(recipe, store).result)
@@ -87,15 +101,23 @@ def _evaluate(recipe: Recipe, store: Store) -> None:
 
     backbone = load_backbone(recipe.backbone)
     origin, count = made_from(recipe, store), 0
-    methods: dict[str, Any] = {}
-    for name in (*recipe.evaluate.baselines, recipe.tune.method):
+    figures: dict[str, Any] = {}
+    for name in methods(recipe):
         outcome = _assess(name, backbone, recipe, store)
         count = len(outcome.test.ids)
-        store.shards(TABLE).write(name, outcome.predictions())
-        methods[name] = summarise([outcome.figures(Vocabulary.load(recipe.vocabulary).names)])
+        store.shards(TABLE).write(name, outcome.predictions(), dict(origin))
+        figures[name] = summarise([outcome.figures(Vocabulary.load(recipe.vocabulary).names)])
     evaluate = recipe.evaluate
     about = {"dataset": evaluate.dataset, "split": evaluate.split, "images": count}
-    _results(store).write_json(basename(METRICS), {**about, "methods": methods}, origin)
+    _results(store).write_json(basename(METRICS), {**about, "methods": figures}, origin)
+
+
+def _are_predicted(recipe: Recipe, store: Store, origin: dict[str, str]) -> bool:
+    done = store.shards(TABLE).done()
+    return all(
+        name in done and (done[name].extra == origin or not tells_its_origin(done[name]))
+        for name in methods(recipe)
+    )
 
 
 def _results(store: Store) -> Results:

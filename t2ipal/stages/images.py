@@ -21,6 +21,7 @@ from t2ipal.model_folder import check_model_folder
 from t2ipal.model_thread import ModelThread
 from t2ipal.picturebook.weights import resolve
 from t2ipal.recipe import Recipe
+from t2ipal.shard_names import images_shard
 from t2ipal.stages import captions
 from t2ipal.stages.report import StageReport
 from t2ipal.stages.sheets import write_sheets
@@ -39,7 +40,7 @@ def pending(recipe: Recipe, store: Store) -> list[str]:
     first shard of each of theirs, painted or not.
     """
     if waiting := _missing_captions(recipe, store):
-        return [f"images-{name.removeprefix('captions-')}-000" for name in waiting]
+        return [images_shard(name, 0) for name in waiting]
     planned = _plan(recipe, store)
     missing = [shard.name for shard in unfinished(planned, store.shards(STAGE).done())]
     return sorted([*missing, *_surplus(planned, store)])

@@ -5,7 +5,7 @@ one after the other, and of their images only thumbnails are held.
 """
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from t2ipal.images.plan import ImageShard
@@ -28,14 +28,29 @@ Shown = tuple[bytes, str]  # an encoded thumbnail and its caption
 def write_sheets(
     store: Store, classes: Sequence[str], planned: Sequence[ImageShard], done: Mapping[str, Manifest]
 ) -> int:
-    """Write the sheets of finished images unless they are there; return how many were written."""
+    """Write the sheets of finished images unless they are there; return how many were written.
+
+    Former sheets of classes that have lost their images are removed; other files in the folder are not.
+    """
     results, source = Results(store, SHEETS), made_from(classes, planned, done)
     if results.are_there(source):
         return 0
-    store.delete_folder(SHEETS)  # a class may have lost its images
     shown = _collect(store, len(classes), _chosen(planned))
-    sheets = ((_file(classes[label]), _sheet(rows)) for label, rows in shown.items() if rows)
-    return results.write(sheets, source)
+    rows_of = {_file(classes[label]): rows for label, rows in shown.items() if rows}
+    _remove_former(results, classes, keep=rows_of)
+    return results.write(((name, _sheet(rows)) for name, rows in rows_of.items()), source)
+
+
+def _remove_former(results: Results, classes: Sequence[str], keep: Collection[str]) -> None:
+    """Remove the manifest, and of the sheets that it lists or that have a class's name those not kept."""
+    former, store = results.contents(), results.store
+    if store.exists(results.manifest):
+        store.delete(results.manifest)
+    # A job that was killed has left sheets that no manifest lists.
+    ours = {*map(_file, classes), *(former.files if former else ())}
+    there = {file.base_name for file in store.files(results.folder) if file.is_file}
+    for name in sorted(ours & there - set(keep)):
+        store.delete(f"{results.folder}/{name}")
 
 
 def made_from(

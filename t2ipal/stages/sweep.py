@@ -16,6 +16,7 @@ from typing import Any
 
 from t2ipal.errors import UserError
 from t2ipal.recipe import Recipe
+from t2ipal.run_files import RAY_NOTES
 from t2ipal.stages import compare, features
 from t2ipal.stages.compare import Entry
 from t2ipal.stages.report import StageReport
@@ -87,7 +88,7 @@ def _with_tune(missing: Sequence[Entry], told: Told) -> None:
         tune_config=tune.TuneConfig(reuse_actors=True),  # each imports torch
         run_config=tune.RunConfig(
             name="tune",
-            storage_path=first.store.path("ray"),
+            storage_path=first.store.path(RAY_NOTES),
             storage_filesystem=first.store.filesystem,
             # A trial whose worker or node dies goes on from its last checkpoint.
             failure_config=tune.FailureConfig(max_failures=compare.MAX_RETRIES),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from t2ipal.errors import UserError
 from t2ipal.recipe import Recipe
+from t2ipal.run_files import RAY_NOTES
 from t2ipal.stages import features
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
@@ -133,7 +134,7 @@ def _trainer(trial: Trial) -> "TorchTrainer":
         run_config=RunConfig(
             name=f"{recipe.name}-{recipe.fingerprint(STAGE)}",
             # Checkpoints are the store's own; Ray keeps only its notes on the run here.
-            storage_path=f"{trial.store.path(trial.folder)}/ray",
+            storage_path=f"{trial.store.path(trial.folder)}/{RAY_NOTES}",
             storage_filesystem=trial.store.filesystem,
             failure_config=FailureConfig(max_failures=MAX_FAILURES),
             worker_runtime_env={"env_vars": _network()},  # type: ignore[call-arg]  # Train V2's own argument

@@ -27,7 +27,7 @@ from t2ipal.store import RUN_FILE, Store
 from t2ipal.tuning.source import planned_images
 from t2ipal.tuning.trial import Trial
 from t2ipal.verification.fault import Fault, Kind
-from t2ipal.verification.known import is_known, is_unfinished, passed_over
+from t2ipal.verification.known import is_known, is_unfinished, of_shards, passed_over
 from t2ipal.vocabulary import Vocabulary
 
 NOTES = "notes on the run"
@@ -199,7 +199,7 @@ def _report_fault(recipe: Recipe, store: Store) -> str:
 def _strays(recipe: Recipe, store: Store, names: list[str], under_way: bool) -> list[Fault]:
     listed = Results(store, SHEETS).contents()
     own = set(names) if listed is None else {f"{SHEETS}/{name}" for name in (MANIFEST, *listed.files)}
-    drafts_matter = bool(captions.pending(recipe, store))
+    drafts_matter, shards = bool(captions.pending(recipe, store)), of_shards(names)
     faults = []
     for name in names:
         if name.startswith(f"{CAPTION_DRAFTS}/") and (under_way or not drafts_matter):
@@ -208,7 +208,7 @@ def _strays(recipe: Recipe, store: Store, names: list[str], under_way: bool) -> 
             if not under_way:
                 reason = "a process was killed while it wrote this file"
                 faults.append(_fault("torn", name, reason, (name,)))
-        elif not is_known(name) or (name.startswith(f"{SHEETS}/") and name not in own):
+        elif not (is_known(name) or name in shards) or (name.startswith(f"{SHEETS}/") and name not in own):
             faults.append(_fault("foreign", name, "no job writes a file of this name", ()))
     return faults
 

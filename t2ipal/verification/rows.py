@@ -120,6 +120,14 @@ def photo_features(names: Sequence[str], rows: pa.Table) -> str:
     return _differ([{"image_id": name} for name in names], rows) or _numbers(rows)
 
 
+def predictions(tested: Shards, names: Sequence[str], rows: pa.Table) -> str:
+    """Predictions for each of the photos with features in some shards."""
+    found = [_read(tested, name, ["image_id"]) for name in names]
+    if None in found:
+        return ""
+    return _differ([{"image": row["image_id"]} for part in found for row in part or ()], rows)
+
+
 def _differ(wanted: list[Row], rows: pa.Table) -> str:
     """Compare the rows, in order, with those wanted, in the columns that these have."""
     if len(wanted) != rows.num_rows:

@@ -13,7 +13,7 @@ from t2ipal.errors import StoreError, UserError
 from t2ipal.evaluation.shards import open_photos, part_numbers
 from t2ipal.images.plan import image_shards
 from t2ipal.recipe import Recipe
-from t2ipal.run_files import CAPTION_DRAFTS, CAPTION_PRIOR
+from t2ipal.run_files import CAPTION_DRAFTS, CAPTION_PRIOR, METRICS
 from t2ipal.shards import Shards
 from t2ipal.stages import annotated_captions, captions, evaluate, features, images
 from t2ipal.store import Store
@@ -58,12 +58,14 @@ def is_begun(table: str, recipe: Recipe, store: Store) -> bool:
     """Say whether there is something of a table that is to be right.
 
     Drafts are, for as long as captions are to be made from them, and verdicts while the recipe asks for them.
-    What is left of either later means nothing.
+    What is left of either later means nothing. Predictions are where there are figures.
     """
     if table == AGREEMENT and recipe.images.agreement is None:
         return False
     if table == CAPTION_DRAFTS and not captions.pending(recipe, store):
         return False
+    if table == evaluate.TABLE and store.exists(METRICS):
+        return True
     return bool(store.shards(table).written())
 
 
@@ -78,9 +80,8 @@ def plan_of(table: str, recipe: Recipe, store: Store) -> TablePlan:
         AGREEMENT: _agreement,
         features.TEST: partial(_photo_features, table),
         features.TRAIN: partial(_photo_features, table),
+        evaluate.TABLE: _predictions,
     }
-    if table not in plans:
-        return TablePlan([], "there is one for each method that was measured")
     return plans[table](recipe, store)
 
 
@@ -205,6 +206,18 @@ def _photo_features(table: str, recipe: Recipe, store: Store) -> TablePlan:
             for work in planned
         ]
     )
+
+
+def _predictions(recipe: Recipe, store: Store) -> TablePlan:
+    names = evaluate.methods(recipe)
+    try:
+        origin = evaluate.made_from(recipe, store)
+    except FileNotFoundError:
+        return TablePlan([Planned(name) for name in names], "nothing is tuned")
+    done, tested = store.shards(evaluate.TABLE).done(), store.shards(features.TEST)
+    silent = {name for name, manifest in done.items() if not evaluate.tells_its_origin(manifest)}
+    problem = partial(rows.predictions, tested, list(tested.done()))
+    return TablePlan([Planned(name, {} if name in silent else origin, problem) for name in names])
 
 
 def _incomplete(table: str, pending: list[str]) -> str:

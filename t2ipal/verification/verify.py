@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from t2ipal.errors import DamagedFileError, UserError
 from t2ipal.recipe import Recipe, load_recipe
 from t2ipal.run_files import CAPTION_DRAFTS
+from t2ipal.shard_names import written_shards
 from t2ipal.shards import Shards
 from t2ipal.stages import features
 from t2ipal.store import RUN_FILE, Store
@@ -121,7 +122,7 @@ def _listing(shards: Shards) -> Listing:
 
 def _to_check(shards: Shards, plan: TablePlan, listing: Listing) -> tuple[list[Planned], list[Fault]]:
     """Return the shards to look at, and faults for those that are not planned."""
-    there = listing.rows.keys() | listing.manifests.keys()
+    there = written_shards(shards.stage, listing.rows, listing.manifests)
     others = sorted(there - {shard.name for shard in plan.shards})
     if plan.unknown:
         return [*plan.shards, *(Planned(name) for name in others)], []

@@ -75,6 +75,33 @@ def test_a_class_without_images_has_no_sheet(run):
     assert not store.exists(sheet_name("moon"))
 
 
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_class_that_has_lost_its_images_loses_its_sheet_and_no_other_file_is_removed(run, is_killed):
+    recipe, store = run
+    write(recipe, store)
+    if is_killed:  # a job that had removed the manifest
+        os.remove(store.path(f"{SHEETS}/{MANIFEST}"))
+    store.write_bytes(f"{SHEETS}/other.png", b"mine")
+    store.write_bytes(f"{SHEETS}/fish/notes.txt", b"mine")
+    shards = store.shards("images")
+    for name, manifest in shards.done().items():
+        rows = shards.read(name)
+        kept = [row | {"kept": row["kept"] and 2 not in row["labels"]} for row in rows.to_pylist()]
+        shards.write(name, rows.from_pylist(kept, schema=rows.schema), manifest.extra)
+    assert write(recipe, store) == 2
+    assert not store.exists(sheet_name("tree"))
+    assert store.read_bytes(f"{SHEETS}/other.png") == store.read_bytes(f"{SHEETS}/fish/notes.txt") == b"mine"
+    assert write(recipe, store) == 0
+
+
+def test_a_sheet_of_a_former_class_is_removed(run):
+    recipe, store = run
+    write(recipe, store)
+    assert write(recipe, store, ("fish", "house", "oak")) == 3
+    assert not store.exists(sheet_name("tree"))
+    assert store.exists(sheet_name("oak"))
+
+
 def test_no_images_at_all(run):
     _, store = run
     assert write_sheets(store, NAMES, [], {}) == 0

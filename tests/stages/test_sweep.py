@@ -7,6 +7,7 @@ import pytest
 from t2ipal.stages import compare, features, sweep
 from t2ipal.store import Store
 from t2ipal.tuning.grid import points_of
+from t2ipal.verification import not_looked_at, verify, verify_files
 from tests.finished_images import compute_features
 
 GIVEN = ["methods.t2i_pal.alpha=0.2,0.8", "tune.seed=0,1"]
@@ -85,3 +86,11 @@ def test_a_finished_sweep_needs_no_ray(swept):
     report = sweep.complete(swept[4], told.append)
     assert report.already_complete
     assert (report.rows, told) == (4, [])
+
+
+def test_nothing_in_the_folder_of_a_sweep_is_foreign(swept):
+    recipe, _, out, *_ = swept
+    out.write_bytes("ray/tune/tuner.pkl", b"")  # as Ray Tune does, where it is what runs the trials
+    found = [fault for look in (verify, verify_files) for each in look(recipe, out) for fault in each.faults]
+    assert found == []
+    assert not_looked_at(out) == ["comparisons and sweeps", "notes of Ray"]

@@ -1,10 +1,9 @@
 import shutil
 
-import pyarrow as pa
 import pytest
 
+from t2ipal.stages import evaluate, tune
 from t2ipal.stages.sheets import write_sheets
-from t2ipal.tables import PREDICTIONS
 from t2ipal.tuning.judge import judge
 from t2ipal.tuning.source import planned_images
 from t2ipal.verification import open_run
@@ -14,6 +13,7 @@ from tests.painted_run import begun, paint
 from tests.recipes import tiny_recipe
 from tests.tiny_clip import tiny_folder
 from tests.tiny_models import save_painter
+from tests.tuning.tiny_set import tiny_settings
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +32,8 @@ def whole(tmp_path_factory):
             "agreement": {"lowest": 0.2},
         },
         backbone={"model": tiny_folder("resnet")},
+        methods=tiny_settings(epochs=1).model_dump(mode="json"),
+        tune={"workers": 0, "holdout": 0.25},
         evaluate={"dataset": str(folder / "photos"), "split": "test"},
     )
     store = begun(str(folder / "run"), recipe)
@@ -40,8 +42,8 @@ def whole(tmp_path_factory):
     write_sheets(store, names, planned_images(recipe, store), store.shards("images").done())
     compute_features(recipe, store)
     judge(recipe, store)
-    scores = pa.table({"image": ["0.png"], "scores": [[0.5] * 3], "labels": [[0]]}, PREDICTIONS)
-    store.shards("evaluation/predictions").write("zero_shot", scores)
+    for stage in (tune, evaluate):
+        stage.run(recipe, store)
     return recipe, store
 
 

@@ -39,7 +39,9 @@ def test_drafts_of_captions_are_looked_at_while_some_are_missing(copy):
         ("foreign", "captions-00002"),
         ("foreign", "captions-00009"),
     ]
-    (left,) = (each for report in verify_files(recipe, store) for each in report.faults)
+    (left,) = (
+        each for report in verify_files(recipe, store) for each in report.faults if each.kind == "torn"
+    )
     assert str(left).startswith(f"torn     {DRAFTS}/.captions-00002.parquet.0123.tmp: a process was killed")
     repair(store, [*found.faults, left])
     assert replace(store.shards("captions"), stage=DRAFTS).written() == ["captions-00000"]
