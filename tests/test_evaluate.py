@@ -113,7 +113,7 @@ def test_only_what_is_tuned_asks_for_the_resources_of_a_trial(tmp_path, capsys, 
         raise UserError(f"stages {stages}", "nothing")
 
     monkeypatch.setattr(inputs, "session", stopped)
-    monkeypatch.setattr(inputs, "check_models", lambda *given: None)
+    monkeypatch.setattr(inputs, "check_models", lambda *args, **kwargs: None)
     recipe, out, run = recipe_file(tmp_path), tmp_path / "out", tmp_path / "run"
     told = refused(capsys, "--recipe", recipe, "--out", out, "--run", run, "--methods", methods)
     assert ("'compare'" in told) == asked

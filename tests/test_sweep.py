@@ -81,7 +81,7 @@ def test_a_fresh_run_is_bound_to_the_recipe_and_not_to_a_point(tmp_path, capsys,
         raise UserError("far enough", "nothing")
 
     monkeypatch.setattr(inputs, "session", stopped)
-    monkeypatch.setattr(inputs, "check_models", lambda *given: None)
+    monkeypatch.setattr(inputs, "check_models", lambda *args, **kwargs: None)
     recipe, run = recipe_file(tmp_path), tmp_path / "run"
     assert "far enough" in refused(
         capsys, "--recipe", recipe, "--out", tmp_path / "out", "--run", run, *ALPHA
