@@ -69,6 +69,12 @@ def assert_refused(result, *words):
         assert word in result.stderr
 
 
+def begin_captions(run):
+    """Leave what a job does that is killed in its first shard."""
+    (run / "captions").mkdir()
+    (run / "captions" / "captions-00000.parquet").write_bytes(b"")
+
+
 @pytest.mark.whole_job
 @pytest.mark.timeout(1200)
 def test_the_whole_job_and_again(tmp_path):
@@ -160,9 +166,13 @@ def test_a_run_folder_that_cannot_be_written(tmp_path):
 
 
 def test_a_run_of_another_recipe(tmp_path):
-    """The first start stops at the stages' order, after it has taken the folder."""
-    assert_refused(start("--recipe", small_recipe(tmp_path), "--stages", "images"), "'captions'")
+    """Each start stops at the stages' order, after it has taken the folder."""
+    for guidance in (8.0, 7.0):  # while nothing is made the recipe may be another one
+        recipe = small_recipe(tmp_path, images__guidance=guidance)
+        assert_refused(start("--recipe", recipe, "--stages", "images"), "'captions'")
     claimed = (tmp_path / "run" / "run.json").read_bytes()
+    assert yaml.safe_load(claimed)["recipe"]["images"]["guidance"] == 7.0
+    begin_captions(tmp_path / "run")
     other = small_recipe(tmp_path, images__guidance=9.0)
     assert_refused(start("--recipe", other), "another recipe", "images.guidance", "another run folder")
     assert (tmp_path / "run" / "run.json").read_bytes() == claimed
@@ -184,6 +194,7 @@ def test_other_weights_behind_the_same_name(tmp_path):
     shutil.copytree(ROOT / "t2ipal" / "picturebook" / "weights" / "clip", model)
     recipe = small_recipe(tmp_path, backbone__model="./clip")
     assert_refused(start("--recipe", recipe, "--stages", "images"), "'captions'")
+    begin_captions(tmp_path / "run")
     (model / "open_clip_config.json").write_text("{}")
     assert_refused(start("--recipe", recipe, "--stages", "images"), "behind backbone.model has changed")
 
