@@ -9,7 +9,7 @@ from t2ipal.tuning.trial import Trial
 from tests.finished_images import compute_features, finished_images
 from tests.whole_table import read_all
 
-PARTS = ("starting", "loading", "steps", "checkpoints", "thresholds")
+PARTS = ("checking", "loading", "steps", "checkpoints", "thresholds", "around")
 
 
 @pytest.fixture(scope="module")
