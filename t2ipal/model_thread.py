@@ -1,10 +1,10 @@
 """The thread on which a process loads its model and runs it.
 
-Two things slow a model on a CPU down in a worker of Ray Data, whose constructor runs on one thread and whose
-calls on another (`jobs/benchmark.py images`). OpenMP keeps a pool of threads for each thread that has called it; with more in
-them than there are cores they sleep after every operation instead of waiting a moment for the next. And the
-C library gives the memory of large tensors back to the system as soon as they are freed, and has it filled
-with zeros, page by page, when the next operation asks for as much.
+Two things slow a model on a CPU down in a worker of Ray Data (`jobs/benchmark.py images`), whose constructor
+runs on one thread and whose calls on another. OpenMP keeps a pool of threads for each thread that has called
+it; with more in them than there are cores they sleep after every operation instead of waiting a moment for
+the next. And the C library gives the memory of large tensors back to the system as soon as they are freed,
+and has it filled with zeros, page by page, when the next operation asks for as much.
 """
 
 import ctypes
