@@ -51,11 +51,11 @@ def _scale(arguments: argparse.Namespace) -> Report:
 
 
 def _tuning(arguments: argparse.Namespace) -> Report:
-    return tuning.benchmark(arguments.rounds)
+    return tuning.benchmark(arguments.rounds, arguments.device)
 
 
 def _profile(arguments: argparse.Namespace) -> Report:
-    return tuning_profile.benchmark()
+    return tuning_profile.benchmark(arguments.device)
 
 
 def _recipe(arguments: argparse.Namespace) -> Recipe:
@@ -79,8 +79,10 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     workers.set_defaults(measure=_scale)
     steps = _command(commands, tuning.COMMAND, "a step of tuning beside the published one in plain PyTorch")
     _add_rounds(steps)
+    _add_device(steps)
     steps.set_defaults(measure=_tuning)
     profile = _command(commands, tuning_profile.COMMAND, "where the time of a step of tuning goes")
+    _add_device(profile)
     profile.set_defaults(measure=_profile)
     return parser.parse_args(argv)
 
@@ -95,6 +97,10 @@ def _command(
 
 def _add_rounds(command: argparse.ArgumentParser) -> None:
     command.add_argument("--rounds", type=_count, default=ROUNDS, help="default: %(default)s")
+
+
+def _add_device(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="default: %(default)s")
 
 
 def _count(text: str) -> int:

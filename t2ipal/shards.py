@@ -56,10 +56,13 @@ class Shards:
         return {
             name: manifest
             for name in names
-            if (manifest := manifests[name])
-            and manifest.bytes == rows[name].size
-            and manifest.fingerprint == self.fingerprint
+            if (manifest := manifests[name]) and self._is_done(manifest, rows[name])
         }
+
+    def find(self, name: str) -> Manifest | None:
+        """Return the manifest of one shard, or None where it is not finished (see `done`)."""
+        manifest, file = self.manifest(name), self.store.find(self._parquet(name))
+        return manifest if manifest and file and self._is_done(manifest, file) else None
 
     def missing(self, names: Sequence[str]) -> list[str]:
         """Return those of the planned names, in their order, that are not done."""
@@ -139,6 +142,9 @@ class Shards:
     def manifest(self, name: str) -> Manifest | None:
         """Return the shard's manifest, or None when it is absent or not readable as one."""
         return _manifest(self._manifest_content(name))
+
+    def _is_done(self, manifest: Manifest, file: fs.FileInfo) -> bool:
+        return bool(manifest.bytes == file.size and manifest.fingerprint == self.fingerprint)
 
     def _manifests(self, files: dict[str, fs.FileInfo]) -> dict[str, Manifest | None]:
         """Return the manifests in listed files. Local ones are read as fast as anything that is known of

@@ -90,8 +90,13 @@ class Store:
 
     def exists(self, name: str) -> bool:
         """Say whether there is a file (not a folder) of this name."""
+        return self.find(name) is not None
+
+    def find(self, name: str) -> fs.FileInfo | None:
+        """Return what is known of a file, or None where there is none (a folder is none)."""
         with self._explained("find", name):
-            return bool(self.filesystem.get_file_info(self.path(name)).is_file)
+            found = self.filesystem.get_file_info(self.path(name))
+        return found if found.is_file else None
 
     def files(self, folder: str) -> list[fs.FileInfo]:
         """Return what lies directly in a folder, which need not exist."""

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +26,19 @@ def test_a_shard_is_done_when_written_and_not_before(store):
     assert shards.missing(["s-1", "s-0"]) == ["s-1"]
     assert shards.done() == {"s-0": manifest}
     assert (manifest.rows, manifest.extra) == (3, {"asked": 4})
+
+
+def test_one_shard_is_found_when_it_is_done(store):
+    shards = store.shards("captions")
+    manifest = shards.write("s-0", TABLE)
+    assert shards.find("s-0") == manifest
+    assert shards.find("s-1") is None
+    assert replace(shards, fingerprint="another recipe").find("s-0") is None
+    data = shards.content("s-0")
+    store.write_bytes("captions/s-0.parquet", data[:-1])
+    assert shards.find("s-0") is None
+    store.delete("captions/s-0.parquet")
+    assert shards.find("s-0") is None
 
 
 def test_reads_what_was_written(store):

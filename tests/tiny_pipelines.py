@@ -51,16 +51,12 @@ def save_pipeline(family: str, folder: Path) -> str:
     return str(folder)
 
 
-def stable_diffusion(
-    text: CLIPTextConfig | None = None,
-    unet: UNet2DConditionModel | None = None,
-    vae: AutoencoderKL | None = None,
-) -> StableDiffusionPipeline:
-    """Stable Diffusion 1.5's classes; by default tiny, and without a safety checker."""
+def stable_diffusion() -> StableDiffusionPipeline:
+    """Stable Diffusion 1.5's classes, without a safety checker."""
     return StableDiffusionPipeline(
-        text_encoder=CLIPTextModel(text or _clip_config()),
-        unet=unet or _unet(cross_attention_dim=WIDTH),
-        vae=vae or _autoencoder(4),
+        text_encoder=CLIPTextModel(_clip_config()),
+        unet=_unet(cross_attention_dim=WIDTH),
+        vae=_autoencoder(4),
         tokenizer=_clip_tokenizer(),
         scheduler=DDIMScheduler(clip_sample=False, steps_offset=1),
         safety_checker=None,

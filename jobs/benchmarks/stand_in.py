@@ -10,6 +10,7 @@ import pyarrow as pa
 from t2ipal.images.plan import ImageShard
 from t2ipal.images.rows import Counts
 from t2ipal.images_recipe import ImagesRecipe
+from t2ipal.model_thread import ModelThread
 from t2ipal.stages.images import CAPTIONS, STAGE, ShardPainter, image_id
 from t2ipal.store import Store
 from t2ipal.tables import IMAGES
@@ -26,11 +27,12 @@ class StandIn(ShardPainter):
         # What comes between is for the pipeline; the last one is the store.
         self._recipe = recipe
         self._store: Store = given[-1]
+        self._on_its_thread = ModelThread("none")
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Write the shard, and its worker into the manifest; return what the stage expects of a worker."""
         shard = ImageShard(**row)
-        time.sleep(self.seconds)
+        self._on_its_thread(time.sleep, self.seconds)
         captions = self._store.shards(CAPTIONS).read(shard.captions)
         part = captions.slice(shard.start, shard.stop - shard.start)
         table = pa.Table.from_pylist([_row(each) for each in part.to_pylist()], schema=IMAGES)

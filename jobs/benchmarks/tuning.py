@@ -14,7 +14,7 @@ from jobs.benchmarks.machine import cores
 from jobs.benchmarks.process import measured, serve
 from jobs.benchmarks.report import Report, table
 from jobs.benchmarks.rounds import by_turns
-from jobs.benchmarks.tuning_size import Size
+from jobs.benchmarks.tuning_size import STEPS, Size
 from jobs.console import say
 from t2ipal.errors import UserError
 
@@ -27,14 +27,18 @@ if TYPE_CHECKING:
 COMMAND = "tuning"
 MODULE = "jobs.benchmarks.tuning"
 
-# Of TaI-DPT the published batch and the classes of COCO. Of PVP a quarter of both, of T2I-PAL fewer rows: as
-# much as two cores do in a minute or two, nearly all of which is the plain side's.
+# The classes of COCO and the published batch, as a GPU takes them. On CPUs of PVP a quarter of both, of
+# T2I-PAL fewer rows: as much as two cores do in a minute or two, nearly all of which is the plain side's.
 COMPARED = {
-    "tai_dpt": Size(80, 512),
-    "pvp_pretrain": Size(20, 128),
-    "pvp": Size(20, 128),
-    "t2i_pal": Size(80, 64),
+    "cpu": {
+        "tai_dpt": Size(80, 512),
+        "pvp_pretrain": Size(20, 128),
+        "pvp": Size(20, 128),
+        "t2i_pal": Size(80, 64),
+    },
+    "cuda": {name: Size(80, 512) for name in STEPS},
 }
+STEPS_A_ROUND = {"cpu": 1, "cuda": 10}
 SCALED = "t2i_pal"
 CLASSES = (20, 80, 1000, 6000)
 BATCHES = (64, 512)
@@ -45,13 +49,17 @@ _GIB = 2**30
 
 def benchmark(
     rounds: int,
-    compared: Mapping[str, Size] = COMPARED,
+    device: str = "cpu",
+    compared: Mapping[str, Size] | None = None,
     scaled: Sequence[Size] | None = None,
 ) -> Report:
-    """Compare each step with the plain one, then take T2I-PAL's with ever more classes and rows."""
-    found = {name: _compared(name, size, rounds) for name, size in compared.items()}
+    """Compare each step with the plain one on torch's `device`, then take T2I-PAL's with ever more classes
+    and rows.
+    """
+    compared = COMPARED[device] if compared is None else compared
+    found = {name: _compared(name, size, rounds, device) for name, size in compared.items()}
     sizes = _sizes() if scaled is None else scaled
-    steps = {str(size): _step(SCALED, size) for size in sizes}
+    steps = {str(size): _step(SCALED, size, device) for size in sizes}
     figures: dict[str, Any] = {}
     for name, each in found.items():
         figures[f"{name}_speedup"] = each["ratio_to_plain"]
@@ -65,8 +73,10 @@ def benchmark(
         **{name: str(size) for name, size in compared.items()},
         "weights": "random",
         "dtype": "float32",
+        "device": device,
         "threads": cores(),
         "rounds": rounds,
+        "steps a round": STEPS_A_ROUND[device],
         "tolerance": TOLERANCE,
     }
     return Report(COMMAND, settings, figures, _table(compared, found, steps))
@@ -98,25 +108,27 @@ def _table(
     return "\n\n".join([table(head, speed), table([f"{SCALED}, ours", "s", "GiB at most"], scale)])
 
 
-def _compared(name: str, size: Size, rounds: int) -> dict[str, Any]:
-    found = measured(MODULE, "compare", {"name": name, "size": asdict(size), "rounds": rounds})
+def _compared(name: str, size: Size, rounds: int, device: str) -> dict[str, Any]:
+    asked = {"name": name, "size": asdict(size), "rounds": rounds, "device": device}
+    found = measured(MODULE, "compare", asked)
     for side, key in (("plain", "plain_peak_gib"), ("ours", "peak_gib")):
-        found[key] = _step(name, size, side)["peak_gib"]
+        found[key] = _step(name, size, device, side)["peak_gib"]
     say(f"{name}, {size}: {found['ratio_to_plain']:.1f} times as fast as plain PyTorch")
     return found
 
 
-def _step(name: str, size: Size, side: str = "ours") -> dict[str, Any]:
-    found = measured(MODULE, "step", {"name": name, "size": asdict(size), "side": side})
+def _step(name: str, size: Size, device: str, side: str = "ours") -> dict[str, Any]:
+    asked = {"name": name, "size": asdict(size), "side": side, "device": device}
+    found = measured(MODULE, "step", asked)
     say(f"{name}, {size}, {side}: {found['seconds']:.1f} s, {found['peak_gib']:.2f} GiB at most")
     return found
 
 
-def compare(name: str, size: dict[str, Any], rounds: int) -> dict[str, Any]:
+def compare(name: str, size: dict[str, Any], rounds: int, device: str = "cpu") -> dict[str, Any]:
     """Take both sides' first steps and compare what they come to, then time further ones by turns."""
     from jobs.benchmarks.tuning_plain import PlainStep
 
-    given, ours = _ours(name, size, encoded=True)
+    given, ours = _ours(name, size, device, encoded=True)
     plain = PlainStep(given, ours, name)
     scores = differ(ours(0), plain(0))
     gradients = differ(ours.gradients(), plain.gradients())
@@ -127,10 +139,10 @@ def compare(name: str, size: dict[str, Any], rounds: int) -> dict[str, Any]:
                 "find which of both steps is wrong before their times are compared",
             )
 
+    steps = STEPS_A_ROUND[device]
+
     def side(step: "OurStep | PlainStep") -> float:
-        begun = time.perf_counter()
-        step(0)
-        return (time.perf_counter() - begun) / given.size.batch
+        return _seconds(step, steps, device) / steps / given.size.batch
 
     found = by_turns(lambda: side(plain), lambda: side(ours), rounds)
     figures = found.figures()
@@ -155,25 +167,51 @@ def differ(ours: Mapping[str, "Tensor"], plain: Mapping[str, "Tensor"]) -> float
     return max(shares, key=lambda share: (math.isnan(share), share))
 
 
-def step(name: str, size: dict[str, Any], side: str) -> dict[str, Any]:
-    """Take one step, and see how long it takes and how much memory this process has held at most."""
+def step(name: str, size: dict[str, Any], side: str, device: str = "cpu") -> dict[str, Any]:
+    """Take one step, and see how long it takes and how much memory this process has held at most: the GPU's,
+    on one.
+    """
     from jobs.benchmarks.tuning_plain import PlainStep
 
-    given, ours = _ours(name, size, encoded=False)
+    given, ours = _ours(name, size, device, encoded=False)
     taken = PlainStep(given, ours, name) if side == "plain" else ours
+    if device != "cpu":
+        taken(0)  # a GPU's first one loads its kernels
+    return {"seconds": _seconds(taken, 1, device), "peak_gib": _peak_bytes(device) / _GIB}
+
+
+def _seconds(step: "OurStep | PlainStep", steps: int, device: str) -> float:
+    _wait(device)
     begun = time.perf_counter()
-    taken(0)
-    seconds = time.perf_counter() - begun
-    return {"seconds": seconds, "peak_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / _GIB}
+    for _ in range(steps):
+        step(0)
+    _wait(device)
+    return time.perf_counter() - begun
 
 
-def _ours(name: str, size: dict[str, Any], encoded: bool) -> tuple["Problem", "OurStep"]:
+def _wait(device: str) -> None:
+    """Let a GPU finish what it has been given."""
+    import torch
+
+    if device != "cpu":
+        torch.cuda.synchronize()
+
+
+def _peak_bytes(device: str) -> int:
+    import torch
+
+    if device != "cpu":
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _ours(name: str, size: dict[str, Any], device: str, encoded: bool) -> tuple["Problem", "OurStep"]:
     import torch
 
     from jobs.benchmarks.tuning_step import OurStep, problem
 
     torch.set_num_threads(cores())
-    given = problem(Size(**size), encoded)
+    given = problem(Size(**size), encoded, device)
     return given, OurStep(given, name)
 
 

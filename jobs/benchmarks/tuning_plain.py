@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from jobs.benchmarks.tuning_step import CPU, OurStep, Problem
+from jobs.benchmarks.tuning_step import OurStep, Problem
 from t2ipal.methods import Images
 from t2ipal.methods.randomness import StepRandom
 
@@ -30,12 +30,13 @@ class PlainStep:
         self._model, size = given.model, given.size
         self._settings = size.settings
         self._phase = ours.phase
-        self._labels = given.data.captions.labels
-        self._images: Images = given.data.images.features
+        self._device = device = given.backbone.device
+        self._labels = given.data.captions.labels.to(device)
+        self._images = Images(*(each.to(device) for each in given.data.images.features))
         self._noise_length = given.data.captions.features.tokens.shape[1]
-        self._texts = given.tokenizer(given.texts)
+        self._texts = given.tokenizer(given.texts).to(device)
         places = " ".join(["X"] * size.context)
-        self._prompts = given.tokenizer([f"{places} {each}" for each in given.names])
+        self._prompts = given.tokenizer([f"{places} {each}" for each in given.names]).to(device)
         self._context = size.context
         self._parameters = {
             each: p.detach().clone().requires_grad_(p.requires_grad)
@@ -57,7 +58,7 @@ class PlainStep:
     def __call__(self, number: int) -> Scores:
         """Take the step of that number; return the scores [B, C] that were ranked."""
         rows = torch.arange(len(self._labels))
-        ranked, losses = self._step(StepRandom(number, rows, len(rows), CPU))
+        ranked, losses = self._step(StepRandom(number, rows, len(rows), self._device))
         weights = self._phase.weights
         losses |= {
             name: pair_loss(scores, self._labels, self._phase.margin) for name, scores in ranked.items()
@@ -113,7 +114,7 @@ class PlainStep:
         ranked = scores("text", whole, tokens, text, own.k_train, own.scale, mask)
         ranked |= scores("visual", whole, tokens, visual, own.visual_k_train, own.scale, mask)
         logits = self._model.logit_scale * text[0] @ visual[0].T
-        targets = torch.arange(len(logits))
+        targets = torch.arange(len(logits), device=logits.device)
         there, back = (
             functional.cross_entropy(each, targets, reduction="sum") for each in (logits, logits.T)
         )
@@ -124,7 +125,7 @@ class PlainStep:
         with torch.no_grad():
             tokens = self._text_tower(self._model.token_embedding(self._texts))
         ends = self._texts.argmax(dim=-1)
-        mask = torch.arange(tokens.shape[1]) <= ends[:, None]
+        mask = torch.arange(tokens.shape[1], device=ends.device) <= ends[:, None]
         return tokens[torch.arange(len(ends)), ends], tokens, mask
 
     def _class_prompts(self) -> tuple[Tensor, Tensor]:

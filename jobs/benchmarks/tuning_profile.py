@@ -1,6 +1,8 @@
 """Where the time of our steps of tuning goes, operator by operator."""
 
+import time
 from dataclasses import asdict
+from operator import attrgetter
 from typing import Any
 
 from jobs.benchmarks.machine import cores, load
@@ -19,14 +21,21 @@ SIZES = (
 MOST = 8  # operators of a step
 
 
-def benchmark(steps: tuple[tuple[str, Size], ...] = SIZES) -> Report:
-    """Profile each step."""
+def benchmark(device: str = "cpu", steps: tuple[tuple[str, Size], ...] = SIZES) -> Report:
+    """Profile each step on torch's `device`."""
     before = load()
     figures = {
-        f"{name}, {size}": measured(MODULE, "profile", {"name": name, "size": asdict(size)})
+        f"{name}, {size}": measured(MODULE, "profile", {"name": name, "size": asdict(size), "device": device})
         for name, size in steps
     }
-    settings = {"weights": "random", "dtype": "float32", "threads": cores(), "side": "ours", "load": before}
+    settings = {
+        "weights": "random",
+        "dtype": "float32",
+        "device": device,
+        "threads": cores(),
+        "side": "ours",
+        "load": before,
+    }
     return Report(COMMAND, settings, figures, "\n\n".join(map(_table, figures, figures.values())))
 
 
@@ -35,8 +44,8 @@ def _table(step: str, found: dict[str, Any]) -> str:
     return table([f"{step}: {found['seconds']:.2f} s", "of it", "calls"], rows)
 
 
-def profile(name: str, size: dict[str, Any]) -> dict[str, Any]:
-    """Take a step to warm up, and another one under PyTorch's profiler."""
+def profile(name: str, size: dict[str, Any], device: str = "cpu") -> dict[str, Any]:
+    """Take a step to warm up, and another one under PyTorch's profiler; the time is the device's own."""
     import torch
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as profiler
@@ -44,17 +53,23 @@ def profile(name: str, size: dict[str, Any]) -> dict[str, Any]:
     from jobs.benchmarks.tuning_step import OurStep, problem
 
     torch.set_num_threads(cores())
-    step = OurStep(problem(Size(**size), encoded=False), name)
+    step = OurStep(problem(Size(**size), encoded=False, device=device), name)
     step(0)
-    with profiler(activities=[ProfilerActivity.CPU]) as seen:
+    on_gpu = device != "cpu"
+    with profiler(activities=[ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU]) as seen:
+        begun = time.perf_counter()
         step(0)
-    events = sorted(seen.key_averages(), key=lambda event: event.self_cpu_time_total, reverse=True)
-    total = sum(event.self_cpu_time_total for event in events)
+        if on_gpu:
+            torch.cuda.synchronize()
+        wall = time.perf_counter() - begun
+    own = attrgetter("self_device_time_total" if on_gpu else "self_cpu_time_total")  # microseconds
+    events = sorted(seen.key_averages(), key=own, reverse=True)
+    total = sum(map(own, events))
     top = [
-        {"operator": event.key, "share": round(event.self_cpu_time_total / total, 4), "calls": event.count}
+        {"operator": event.key, "share": round(own(event) / total, 4), "calls": event.count}
         for event in events[:MOST]
     ]
-    return {"seconds": round(total / 1e6, 3), "top": top}
+    return {"seconds": round(total / 1e6, 3), "wall_s": round(wall, 3), "top": top}
 
 
 if __name__ == "__main__":

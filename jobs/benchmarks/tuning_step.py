@@ -24,7 +24,6 @@ from t2ipal.tuning.losses import ranking_loss
 from t2ipal.tuning.optimizer import make_optimizer, set_learning_rates
 
 TOKENS = 20  # of a caption that is only drawn
-CPU = torch.device("cpu")
 SEED = 0
 RESIDUAL = 0.25  # what a ResNet's blocks add to what they get
 
@@ -44,11 +43,16 @@ class Problem:
     data: TuningSet
 
 
-def problem(size: Size, encoded: bool) -> Problem:
-    """Draw one. The captions' features are those of its sentences, or drawn too if not `encoded`."""
+def problem(size: Size, encoded: bool, device: str = "cpu") -> Problem:
+    """Draw one, with the model on torch's `device`. The captions' features are those of its sentences, or
+    drawn too if not `encoded`.
+    """
     torch.manual_seed(SEED)
+    # Else CUDA rounds what a convolution multiplies to ten bits, and nothing could be compared.
+    torch.backends.cudnn.allow_tf32 = False
     model = open_clip.create_model(size.model, load_weights=False)
     _awake(model)
+    model.to(device)
     tokenizer = open_clip.get_tokenizer(size.model)
     backbone = Backbone(model, tokenizer, BackboneRecipe(model=size.model))
     names = class_names(size.classes)
@@ -68,7 +72,9 @@ class OurStep:
         method, phase = STEPS[name]
         settings = given.size.settings
         self._data, self._rows = given.data, torch.arange(given.size.batch)
-        self.method = build_method(method, given.backbone, given.names, settings, SEED).train()
+        self._device = given.backbone.device
+        self.method = build_method(method, given.backbone, given.names, settings, SEED)
+        self.method.to(self._device).train()
         self.phase = self.method.phases()[phase]
         self._optimizer = make_optimizer(self.method, self.phase)
         set_learning_rates(self._optimizer, 0, self.phase)
@@ -78,8 +84,8 @@ class OurStep:
 
     def __call__(self, number: int) -> dict[str, Tensor]:
         """Take the step of that number; return the scores [B, C] that were ranked."""
-        random = StepRandom(number, self._rows, len(self._rows), CPU)
-        batch = self._data.batch(self.phase, self._rows, random, CPU)
+        random = StepRandom(number, self._rows, len(self._rows), self._device)
+        batch = self._data.batch(self.phase, self._rows, random, self._device)
         terms: Terms = self.method(batch, self.phase.name)
         loss = loss_of(terms, batch.labels, self.phase)
         self._optimizer.zero_grad()
@@ -116,7 +122,8 @@ def _awake(model: Any) -> None:
 def _encoded(backbone: Backbone, texts: list[str]) -> Captions:
     found = backbone.sentences(texts)
     length = int(found.mask.any(dim=0).sum())
-    return Captions(found.whole, found.tokens[:, :length], found.mask[:, :length])
+    kept = (found.whole, found.tokens[:, :length], found.mask[:, :length])
+    return Captions(*(each.cpu() for each in kept))  # as tuning has them, which moves a batch
 
 
 def _drawn_captions(backbone: Backbone, count: int) -> Captions:

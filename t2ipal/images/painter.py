@@ -117,7 +117,7 @@ def _blank(image: Image.Image, flag: bool) -> str:
     if flag:
         return "refused by the pipeline's safety checker"
     # As where half precision overflows in a decoder: then all is black.
-    if image.convert("RGB").getcolors(1) is not None:
+    if (image if image.mode == "RGB" else image.convert("RGB")).getcolors(1) is not None:
         return "all of one colour"
     return ""
 

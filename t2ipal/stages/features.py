@@ -146,14 +146,12 @@ def _surplus(store: Store, plan: list[Work], tables: Sequence[str]) -> dict[str,
 
 def _compute(recipe: Recipe, store: Store, missing: list[Work]) -> Iterator[dict[str, Any]]:
     """Compute shards on the pool; yield a small report of each as it is committed."""
-    import ray.data
-
-    from t2ipal.stages.ray_data import actor_pool, quiet_ray_data, startup_explained
+    from t2ipal.stages.ray_data import actor_pool, quiet_ray_data, shards_to_do, startup_explained
 
     workers = recipe.features.workers
     check_model_folder(resolve(recipe.backbone.model), "backbone.model", ("open_clip_config.json",))
     with quiet_ray_data(), startup_explained("features", "the section backbone"):
-        rows = ray.data.from_items([asdict(work) for work in missing], override_num_blocks=len(missing))
+        rows = shards_to_do([asdict(work) for work in missing], workers)
         computed = rows.map(
             FeatureExtractor,  # type: ignore[arg-type]  # Ray takes a class, and calls its instances
             fn_constructor_args=(recipe, store),
@@ -165,7 +163,9 @@ def _compute(recipe: Recipe, store: Store, missing: list[Work]) -> Iterator[dict
 
 
 class FeatureExtractor:
-    """One backbone, one shard after another."""
+    """One backbone, which sees one shard after another; calls may come from several threads, so that one is
+    written while the next is computed.
+    """
 
     def __init__(self, recipe: Recipe, store: Store) -> None:
         from t2ipal.clip import load_backbone
@@ -179,6 +179,14 @@ class FeatureExtractor:
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Compute and write the shard that the row (a Work) describes; return its name and number of rows."""
         work = Work(**row)
+        shards = self._store.shards(work.table)
+        written = shards.find(work.shard)
+        # Rows of a block whose worker was lost come once more.
+        if written is None or written.extra.get("source") != work.source:
+            written = shards.write(work.shard, self._table(work), {"source": work.source})
+        return {"shard": work.shard, "rows": written.rows}
+
+    def _table(self, work: Work) -> "pa.Table":
         compute: dict[str, Callable[[str], pa.Table]] = {
             IMAGES: self._images,
             CAPTIONS: self._captions,
@@ -191,8 +199,7 @@ class FeatureExtractor:
                 f"{len(broken)} of {table.num_rows} rows of {work.table}/{work.shard}, {broken[0]!r} for one",
                 "set backbone.dtype to float32, or look whether its weights are whole",
             )
-        self._store.shards(work.table).write(work.shard, table, {"source": work.source})
-        return {"shard": work.shard, "rows": table.num_rows}
+        return table
 
     def _images(self, shard: str) -> "pa.Table":
         from PIL import Image

@@ -7,6 +7,7 @@ is finished survives whatever happens to the job afterwards.
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, fields
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ import pyarrow as pa
 from t2ipal.errors import UserError
 from t2ipal.images.lost_device import DeviceLostError, end_process, forget_losses
 from t2ipal.images.plan import ImageShard, image_shards, surplus, unfinished
-from t2ipal.images.rows import Counts, Wanted, paint_rows
+from t2ipal.images.rows import Counts, Painted, Wanted, paint_rows
 from t2ipal.images_recipe import ImagesRecipe
 from t2ipal.model_folder import check_model_folder
 from t2ipal.model_thread import ModelThread
@@ -118,15 +119,13 @@ def _paint(
     recipe: Recipe, store: Store, missing: list[ImageShard], worker: type["ShardPainter"]
 ) -> Iterator[dict[str, Any]]:
     """Paint shards on the pool; yield a small report of each as it is committed."""
-    import ray.data
-
-    from t2ipal.stages.ray_data import actor_pool, quiet_ray_data, startup_explained
+    from t2ipal.stages.ray_data import actor_pool, quiet_ray_data, shards_to_do, startup_explained
 
     workers = recipe.images.workers
     check_model_folder(resolve(recipe.images.model), "images.model", MODEL_FILES)
     check_settings(recipe.images)  # what an actor's constructor raises comes as text only
     with quiet_ray_data(), startup_explained(STAGE, "images.model and its settings"):
-        rows = ray.data.from_items([asdict(shard) for shard in missing], override_num_blocks=len(missing))
+        rows = shards_to_do([asdict(shard) for shard in missing], workers)
         painted = rows.map(
             cast(Any, worker),  # Ray makes actors of a class; its types know functions only
             fn_constructor_args=(recipe.images, recipe.seed, store),
@@ -138,7 +137,9 @@ def _paint(
 
 
 class ShardPainter:
-    """One pipeline, one shard after another."""
+    """One pipeline, which paints one shard after another; calls may come from several threads, so that one is
+    written while the next is painted.
+    """
 
     def __init__(self, recipe: ImagesRecipe, seed: int, store: Store) -> None:
         from t2ipal.images.painter import Painter
@@ -148,23 +149,28 @@ class ShardPainter:
         device = "cuda" if recipe.workers.gpus else "cpu"
         self._on_its_thread = ModelThread(device)
         self._painter = self._on_its_thread(Painter, recipe, device)
+        self._encoders = ThreadPoolExecutor(max(1, round(recipe.workers.cpus)), thread_name_prefix="encoder")
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Paint and write the shard that the row (an ImageShard) describes; return its name and counts.
 
         Ends the process when its device is lost.
         """
-        shard, written = ImageShard(**row), self._store.shards(STAGE)
+        shard, shards = ImageShard(**row), self._store.shards(STAGE)
+        # Rows of a block whose worker was lost come once more.
+        written = shards.find(shard.name)
+        if written is None or unfinished([shard], {shard.name: written}):
+            rows, counts = self._on_its_thread(self._paint, shard, self._wanted(shard)).finished()
+            table = pa.Table.from_pylist(rows, schema=IMAGES)
+            written = shards.write(shard.name, table, shard.extra | asdict(counts))
+        told = {name: written.extra.get(name, 0) for name in _COUNTS}
+        return {"shard": shard.name, "rows": written.rows, **told}
+
+    def _paint(self, shard: ImageShard, wanted: list[Wanted]) -> Painted:
         try:
-            rows, counts = self._on_its_thread(
-                paint_rows, self._painter, self._recipe, self._seed, self._wanted(shard)
-            )
-        except DeviceLostError as error:
-            end_process(written, shard.name, error)
-        told = asdict(counts)
-        table = pa.Table.from_pylist(rows, schema=IMAGES)
-        written.write(shard.name, table, shard.extra | told)
-        return {"shard": shard.name, "rows": len(rows), **told}
+            return paint_rows(self._painter, self._recipe, self._seed, wanted, self._encoders)
+        except DeviceLostError as error:  # before the next shard meets this device, and is blamed for it
+            end_process(self._store.shards(STAGE), shard.name, error)
 
     def _wanted(self, shard: ImageShard) -> list[Wanted]:
         rows = self._store.shards(CAPTIONS).read(shard.captions).to_pylist()

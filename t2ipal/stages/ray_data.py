@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -18,6 +18,11 @@ from t2ipal.section import Workers
 # rightly take hours on a slow machine, and be cut off again by every restart. What really stands still shows
 # otherwise: Ray replaces processes and nodes that die, and a job looks at its resources before it begins.
 NO_PROGRESS_TIMEOUT_S = -1.0  # never
+
+IN_HAND = 2  # shards of an actor
+
+# Of a dataset: a block costs the driver 10 KiB as long as the stage runs.
+MOST_BLOCKS, BLOCKS_A_WORKER = 1024, 16
 
 # "package.SomeError: message" at the beginning of a line of a trace, up to its end.
 _RAISED = re.compile(r"^[\w.]+(?:Error|Exception): .+", re.MULTILINE)
@@ -78,9 +83,27 @@ def _assign(context: DataContext, values: dict[str, Any]) -> None:
 
 
 def actor_pool(workers: Workers, shards: int) -> ActorPoolStrategy:
-    """Return a pool of the recipe's size, but of no more actors than there are shards to work on."""
+    """Return a pool of the recipe's size, but of no more actors than there are shards to work on.
+
+    An actor has two shards in hand, on a thread each: its model works on one of them at a time (see
+    `t2ipal.model_thread`), while the one before is written and the one behind is read.
+    """
     largest = min(workers.max, shards)
-    return ActorPoolStrategy(min_size=min(workers.min, largest), max_size=largest)
+    return ActorPoolStrategy(
+        min_size=min(workers.min, largest),
+        max_size=largest,
+        max_tasks_in_flight_per_actor=IN_HAND,
+        max_concurrent_calls_per_actor=IN_HAND,
+        enable_true_multi_threading=True,
+    )
+
+
+def shards_to_do(rows: Sequence[dict[str, Any]], workers: Workers) -> ray.data.Dataset:
+    """Return a dataset of rows that describe a shard each. They are a block each, so that any worker may
+    have the next one, until blocks become so many that the driver would feel it.
+    """
+    blocks = min(len(rows), max(MOST_BLOCKS, BLOCKS_A_WORKER * workers.max))
+    return ray.data.from_items(list(rows), override_num_blocks=blocks)
 
 
 def one_row_each(names: list[str]) -> ray.data.Dataset:

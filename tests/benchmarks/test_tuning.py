@@ -127,7 +127,7 @@ def test_the_plain_side_encodes_whole_texts_at_every_step(size, monkeypatch):
 
 def test_the_report_has_every_figure(size, monkeypatch):
     monkeypatch.setattr(tuning, "measured", directly)
-    report = tuning.benchmark(1, {"t2i_pal": size}, [size])
+    report = tuning.benchmark(1, compared={"t2i_pal": size}, scaled=[size])
     assert report.figures["t2i_pal_speedup"] > 0
     assert report.figures["t2i_pal_plain_peak_gib"] >= report.figures["t2i_pal_peak_gib"] > 0
     assert report.figures[f"t2i_pal_peak_gib_at_{CLASSES}_classes_batch_{BATCH}"] > 0
@@ -136,7 +136,7 @@ def test_the_report_has_every_figure(size, monkeypatch):
 
 def test_a_profile_names_the_operators_that_take_longest(size, monkeypatch):
     monkeypatch.setattr(tuning_profile, "measured", lambda *call: tuning_profile.profile(**call[2]))
-    report = tuning_profile.benchmark((("tai_dpt", size),))
+    report = tuning_profile.benchmark(steps=(("tai_dpt", size),))
     (found,) = report.figures.values()
     shares = [each["share"] for each in found["top"]]
     assert shares == sorted(shares, reverse=True)
@@ -163,8 +163,9 @@ def test_sentences_name_what_they_are_labelled_with():
 
 
 def test_the_sizes_that_are_measured():
-    assert tuning.COMPARED.keys() == STEPS.keys()
-    assert (tuning.COMPARED["tai_dpt"].classes, tuning.COMPARED["tai_dpt"].batch) == (80, 512)
+    for device in ("cpu", "cuda"):
+        assert tuning.COMPARED[device].keys() == STEPS.keys()
+        assert tuning.COMPARED[device]["tai_dpt"] == Size(80, 512)
     sizes = tuning._sizes()
     assert [each.classes for each in sizes if each.batch == 512] == [20, 80, 1000, 6000]
     assert len({str(each) for each in sizes}) == len(sizes)

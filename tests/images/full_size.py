@@ -13,16 +13,16 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from jobs.benchmarks.random_painter import save_random_painter
 from t2ipal.images.painter import Painter
 from t2ipal.images_recipe import ImagesRecipe
-from tests.tiny_models import save_full_size_painter
 
 
 def main(dtype: str = "float32", size: str = "512") -> None:
     """Build the pipeline in a process of its own, so that its memory is not counted, then paint."""
     with tempfile.TemporaryDirectory() as folder:
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as builder:
-            parameters = builder.submit(save_full_size_painter, Path(folder)).result()
+            parameters = builder.submit(save_random_painter, Path(folder)).result()
         start = time.monotonic()
         settings = {"steps": 1, "guidance": 7.5, "size": int(size), "dtype": dtype, "batch": 1}
         painter = Painter(ImagesRecipe(model=folder, **settings))

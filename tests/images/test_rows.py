@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 import numpy as np
@@ -7,7 +8,8 @@ import torch
 from t2ipal.errors import UserError
 from t2ipal.images.codec import decode, sha256
 from t2ipal.images.painter import MOST_FAILED, Painter
-from t2ipal.images.rows import Wanted, image_seed, paint_rows
+from t2ipal.images.rows import Wanted, image_seed
+from t2ipal.images.rows import paint_rows as paint_with
 from t2ipal.images_recipe import ImagesRecipe
 from t2ipal.seeds import derive_seed
 from tests.images.test_painter import BAD
@@ -21,6 +23,11 @@ COUNT = 12
 def recipe(tmp_path_factory):
     model = save_pipeline("with-safety-checker", tmp_path_factory.mktemp("checked"))
     return ImagesRecipe(model=model, steps=1, guidance=1.0, size=32, batch=5, redraws=2)
+
+
+def paint_rows(painter, recipe, seed, wanted):
+    with ThreadPoolExecutor(2) as pool:
+        return paint_with(painter, recipe, seed, wanted, pool).finished()
 
 
 def wanted(texts=None):

@@ -2,7 +2,7 @@ import os
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pyarrow as pa
 import pytest
@@ -14,6 +14,7 @@ from t2ipal.images import painter as painter_module
 from t2ipal.images.codec import decode, sha256
 from t2ipal.images.plan import image_shards
 from t2ipal.seeds import derive_seed
+from t2ipal.shards import Shards
 from t2ipal.stages import images
 from t2ipal.stages.images import ShardPainter
 from t2ipal.stages.sheets import sheet_name
@@ -139,6 +140,47 @@ def test_a_worker_loads_and_runs_its_model_on_one_thread(recipe, tmp_path, monke
         assert caller.submit(worker, asdict(shard)).result()["rows"] == 6
     assert met == [met[0]] * 2
     assert met[0] != threading.get_ident()
+
+
+def test_one_shard_is_written_while_the_next_is_painted(recipe, tmp_path, monkeypatch):
+    store, begun_to_paint, write = begun(str(tmp_path), recipe), [], Shards.write
+    second_is_painted = threading.Event()
+    paint = images.paint_rows
+
+    def noted(*given):
+        begun_to_paint.append(given)
+        if len(begun_to_paint) == 2:
+            second_is_painted.set()
+        return paint(*given)
+
+    def waits(shards, name, *given):
+        assert second_is_painted.wait(60), "the model stood still"
+        return write(shards, name, *given)
+
+    monkeypatch.setattr(images, "paint_rows", noted)
+    worker = ShardPainter(recipe.images, recipe.seed, store)
+    planned = image_shards(store.shards("captions").done(), recipe.images)[:2]
+    monkeypatch.setattr(Shards, "write", waits)
+    with ThreadPoolExecutor(2) as callers:
+        told = list(callers.map(worker, map(asdict, planned)))
+    assert (
+        [each["shard"] for each in told]
+        == [shard.name for shard in planned]
+        == [*store.shards("images").done()]
+    )
+
+
+def test_a_shard_that_comes_again_is_not_painted_again(recipe, tmp_path, monkeypatch):
+    store = begun(str(tmp_path), recipe)
+    worker = ShardPainter(recipe.images, recipe.seed, store)
+    shard = image_shards(store.shards("captions").done(), recipe.images)[0]
+    told = worker(asdict(shard))
+    with monkeypatch.context() as patched:
+        patched.setattr(images, "paint_rows", None)
+        assert worker(asdict(shard)) == told
+    changed = replace(shard, captions_sha256="of other captions")
+    assert worker(asdict(changed)) == told
+    assert store.shards("images").find(shard.name).extra["captions_sha256"] == "of other captions"
 
 
 def test_captions_that_are_missing(tmp_path, recipe):

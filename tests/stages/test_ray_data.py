@@ -5,7 +5,14 @@ from ray.data import DataContext
 
 from t2ipal.errors import UserError
 from t2ipal.section import Workers
-from t2ipal.stages.ray_data import actor_pool, one_row_each, quiet_ray_data, startup_explained
+from t2ipal.stages import ray_data
+from t2ipal.stages.ray_data import (
+    actor_pool,
+    one_row_each,
+    quiet_ray_data,
+    shards_to_do,
+    startup_explained,
+)
 
 
 def settings():
@@ -30,6 +37,22 @@ def test_ray_data_is_quiet_within_only():
 def test_no_more_actors_than_shards(shards, sizes):
     pool = actor_pool(Workers(min=2, max=4), shards)
     assert (pool.min_size, pool.max_size) == sizes
+
+
+def test_an_actor_has_two_shards_in_hand():
+    pool = actor_pool(Workers(), 9)
+    assert pool.max_concurrent_calls_per_actor == pool.max_tasks_in_flight_per_actor == 2
+    assert pool.enable_true_multi_threading  # else its model would wait for what is written
+
+
+def test_shards_are_a_block_each_until_they_are_many(ray_cluster, monkeypatch):
+    rows = [{"shard": str(number)} for number in range(70)]
+    assert shards_to_do(rows, Workers()).num_blocks() == 70
+    monkeypatch.setattr(ray_data, "MOST_BLOCKS", 8)
+    many = shards_to_do(rows, Workers())
+    assert many.num_blocks() == 16
+    assert [row["shard"] for row in many.iter_rows()] == [row["shard"] for row in rows]
+    assert shards_to_do(rows, Workers(min=1, max=3)).num_blocks() == 48
 
 
 class Broken:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import asdict, replace
 
 import pyarrow as pa
 import pytest
@@ -237,6 +238,18 @@ def test_a_worker_opens_the_test_set_once(finished, monkeypatch):
         assert extractor._photos("test", part)["image_id"].to_pylist()[0] == f"{6 * int(part[-1])}.png"
     assert opened == ["test"]
     assert extractor._photos("train", "train-00000")["image_id"].to_pylist()[0] == "t0.png"
+
+
+def test_a_shard_of_features_that_comes_again_is_not_computed_again(copy, monkeypatch):
+    recipe, store = copy
+    extractor, shards = features.FeatureExtractor(recipe, store), store.shards("features")
+    (work, *_) = [each for each in features.planned(recipe, store) if each.table == "features"]
+    told = extractor(asdict(work))
+    with monkeypatch.context() as patched:
+        patched.setattr(features.FeatureExtractor, "_table", None)
+        assert extractor(asdict(work)) == told
+    assert extractor(asdict(replace(work, source="other images"))) == told
+    assert shards.find(work.shard).extra["source"] == "other images"
 
 
 def test_a_stage_names_the_one_before_it(tmp_path):
