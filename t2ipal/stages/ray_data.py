@@ -22,7 +22,7 @@ NO_PROGRESS_TIMEOUT_S = -1.0  # never
 IN_HAND = 2  # shards of an actor
 
 # Of a dataset: a block costs the driver 10 KiB as long as the stage runs.
-MOST_BLOCKS, BLOCKS_A_WORKER = 1024, 16
+MOST_BLOCKS, BLOCKS_A_WORKER = 256, 16
 
 # "package.SomeError: message" at the beginning of a line of a trace, up to its end.
 _RAISED = re.compile(r"^[\w.]+(?:Error|Exception): .+", re.MULTILINE)
