@@ -61,8 +61,10 @@ class Shards:
 
     def find(self, name: str) -> Manifest | None:
         """Return the manifest of one shard, or None where it is not finished (see `done`)."""
-        manifest, file = self.manifest(name), self.store.find(self._parquet(name))
-        return manifest if manifest and file and self._is_done(manifest, file) else None
+        if (manifest := self.manifest(name)) is None:
+            return None
+        file = self.store.find(self._parquet(name))
+        return manifest if file is not None and self._is_done(manifest, file) else None
 
     def missing(self, names: Sequence[str]) -> list[str]:
         """Return those of the planned names, in their order, that are not done."""

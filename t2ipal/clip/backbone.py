@@ -84,16 +84,15 @@ class Backbone:
         """That factor [] itself, about 100."""
         return self.logit_scale_parameter.exp()
 
-    def encode(self, pixels: Tensor, pool_positions: bool, chunk: int, held: int = 0) -> Tensor:
+    def encode(self, pixels: Tensor, pool_positions: bool, chunk: int) -> Tensor:
         """Global features [N, D] of inputs [N, 3, H, W], `chunk` of them at once; gradients reach the
-        pixels. The tower's inner state of the first `held` inputs is held for them, that of others computed
-        again.
+        pixels.
         """
 
         def whole(part: Tensor) -> Tensor:
             return image_features(self._model.visual, part, pool_positions).whole
 
-        return in_chunks(whole, chunk, pixels.to(self.device), held=held)
+        return in_chunks(whole, chunk, pixels.to(self.device))
 
     @torch.no_grad()
     def images(self, images: Sequence[Image.Image]) -> ImageFeatures:

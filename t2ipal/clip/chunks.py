@@ -8,14 +8,13 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 
-def in_chunks(encode: Callable[..., Tensor], chunk: int, *tables: Tensor, held: int = 0) -> Tensor:
+def in_chunks(encode: Callable[..., Tensor], chunk: int, *tables: Tensor) -> Tensor:
     """What `encode` makes [N, ...] of the rows of `tables`, each [N, ...]; gradients reach the tables.
 
-    Where there are more than `chunk` rows, they pass in chunks, and beyond the first `held` rows the inner
-    state of a chunk is computed again for the gradients instead of being held: the result is the same, the
-    memory that of `held` rows and one chunk.
+    Where there are more than `chunk` rows, they pass in chunks whose inner state is computed again for the
+    gradients instead of being held: the result is the same, the memory that of one chunk.
     """
-    return in_parts(encode, list(zip(*(table.split(chunk) for table in tables), strict=True)), held // chunk)
+    return in_parts(encode, list(zip(*(table.split(chunk) for table in tables), strict=True)))
 
 
 def in_parts(encode: Callable[..., Tensor], parts: Sequence[Sequence[Any]], held: int = 0) -> Tensor:

@@ -58,12 +58,13 @@ def image_seed(recipe_seed: int, image_id: str, attempt: int) -> int:
 def paint_rows(
     painter: "Painter", recipe: ImagesRecipe, seed: int, wanted: Sequence[Wanted], pool: Executor
 ) -> Painted:
-    """Paint a shard. What is left of encoding goes on in the pool, so that a GPU never waits for it.
+    """Paint a shard. Images are encoded in the pool beside the painting, the last ones after it, so that a
+    GPU waits only where the pool falls behind by more than a batch.
 
     What cannot be painted is a row too, with the reason: a shard may hold one image, and is not to end the
     run. The painter raises UserError when it fails time after time.
 
-    No more pixels are held than those of a batch that is being encoded and of the next one.
+    Pixels are held of the batch that is being encoded, and of the next one.
     """
     rows: dict[int, Future[Row]] = {}
     waiting: deque[Future[Row]] = deque()
@@ -77,7 +78,7 @@ def paint_rows(
             rows[i] = pool.submit(_row, wanted[i], number, painting, recipe)
             blank += [i] if painting.blank else []
             waiting.append(rows[i])
-            if len(waiting) > painter.batch:
+            while len(waiting) > painter.batch:
                 waiting.popleft().result()
         todo = blank
     return Painted([rows[i] for i in range(len(wanted))], redrawn, len(todo))

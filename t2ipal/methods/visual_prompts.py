@@ -29,10 +29,6 @@ from t2ipal.methods.randomness import StepRandom
 
 PRETRAIN = "pretrain"  # the phase of stage 1
 CHUNK = 32  # pseudo images that go through the encoder at once
-# Of the global ones, and of the local ones, those whose inner state is held for the gradients: 0.1 GiB each
-# of RN50 at 224 pixels. To compute it again for all 80 classes of COCO makes a step half as long again on a
-# GPU (`jobs/benchmark.py tuning --device cuda`).
-HELD = 64
 
 
 class VisualPrompts(EncodedParameters[ClassFeatures]):
@@ -67,7 +63,7 @@ class VisualPrompts(EncodedParameters[ClassFeatures]):
     def _features(self, prompts: Tensor) -> Tensor:
         if self._encoded:
             return functional.normalize(prompts, dim=-1)
-        return self._backbone.encode(prompts, self._settings.positions, CHUNK, HELD)
+        return self._backbone.encode(prompts, self._settings.positions, CHUNK)
 
 
 def pretraining_phase(settings: PretrainSettings, margin: float, module: str) -> Phase:

@@ -145,12 +145,12 @@ def _surplus(store: Store, plan: list[Work], tables: Sequence[str]) -> dict[str,
 
 
 def _compute(recipe: Recipe, store: Store, missing: list[Work]) -> Iterator[dict[str, Any]]:
-    """Compute shards on the pool; yield a small report of each as it is committed."""
-    from t2ipal.stages.ray_data import actor_pool, quiet_ray_data, shards_to_do, startup_explained
+    """Compute shards on the pool; yield a small report of each."""
+    from t2ipal.stages.ray_data import IN_HAND, actor_pool, quiet_ray_data, shards_to_do, startup_explained
 
     workers = recipe.features.workers
     check_model_folder(resolve(recipe.backbone.model), "backbone.model", ("open_clip_config.json",))
-    with quiet_ray_data(), startup_explained("features", "the section backbone"):
+    with quiet_ray_data(IN_HAND), startup_explained("features", "the section backbone"):
         rows = shards_to_do([asdict(work) for work in missing], workers)
         computed = rows.map(
             FeatureExtractor,  # type: ignore[arg-type]  # Ray takes a class, and calls its instances

@@ -118,13 +118,13 @@ def _surplus(planned: list[ImageShard], store: Store) -> list[str]:
 def _paint(
     recipe: Recipe, store: Store, missing: list[ImageShard], worker: type["ShardPainter"]
 ) -> Iterator[dict[str, Any]]:
-    """Paint shards on the pool; yield a small report of each as it is committed."""
-    from t2ipal.stages.ray_data import actor_pool, quiet_ray_data, shards_to_do, startup_explained
+    """Paint shards on the pool; yield a small report of each."""
+    from t2ipal.stages.ray_data import IN_HAND, actor_pool, quiet_ray_data, shards_to_do, startup_explained
 
     workers = recipe.images.workers
     check_model_folder(resolve(recipe.images.model), "images.model", MODEL_FILES)
     check_settings(recipe.images)  # what an actor's constructor raises comes as text only
-    with quiet_ray_data(), startup_explained(STAGE, "images.model and its settings"):
+    with quiet_ray_data(IN_HAND), startup_explained(STAGE, "images.model and its settings"):
         rows = shards_to_do([asdict(shard) for shard in missing], workers)
         painted = rows.map(
             cast(Any, worker),  # Ray makes actors of a class; its types know functions only
@@ -149,6 +149,7 @@ class ShardPainter:
         device = "cuda" if recipe.workers.gpus else "cpu"
         self._on_its_thread = ModelThread(device)
         self._painter = self._on_its_thread(Painter, recipe, device)
+        self._given_up: UserError | None = None
         self._encoders = ThreadPoolExecutor(max(1, round(recipe.workers.cpus)), thread_name_prefix="encoder")
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -167,10 +168,17 @@ class ShardPainter:
         return {"shard": shard.name, "rows": written.rows, **told}
 
     def _paint(self, shard: ImageShard, wanted: list[Wanted]) -> Painted:
+        # A shard behind another one that has lost the device is not to meet it, and be blamed for it.
+        if self._given_up is not None:
+            raise self._given_up
         try:
             return paint_rows(self._painter, self._recipe, self._seed, wanted, self._encoders)
-        except DeviceLostError as error:  # before the next shard meets this device, and is blamed for it
-            end_process(self._store.shards(STAGE), shard.name, error)
+        except DeviceLostError as lost:
+            try:
+                end_process(self._store.shards(STAGE), shard.name, lost)
+            except UserError as error:
+                self._given_up = error
+                raise
 
     def _wanted(self, shard: ImageShard) -> list[Wanted]:
         rows = self._store.shards(CAPTIONS).read(shard.captions).to_pylist()

@@ -22,7 +22,7 @@ NO_PROGRESS_TIMEOUT_S = -1.0  # never
 IN_HAND = 2  # shards of an actor
 
 # Of a dataset: a block costs the driver 10 KiB as long as the stage runs.
-MOST_BLOCKS, BLOCKS_A_WORKER = 256, 16
+MOST_BLOCKS, BLOCKS_A_WORKER = 256, 64
 
 # "package.SomeError: message" at the beginning of a line of a trace, up to its end.
 _RAISED = re.compile(r"^[\w.]+(?:Error|Exception): .+", re.MULTILINE)
@@ -30,12 +30,14 @@ _OURS = f"{UserError.__module__}.{UserError.__name__}: "  # what follows was wri
 
 
 @contextmanager
-def quiet_ray_data() -> Iterator[None]:
+def quiet_ray_data(in_hand: int = 1) -> Iterator[None]:
     """Within, Ray Data prints errors only, hands on what a worker raises, and is patient with slow shards.
 
-    Its log file in the Ray session keeps everything.
+    Its log file in the Ray session keeps everything. `in_hand` is how many shards each actor has: with so
+    many a pool is as busy as Ray Data takes it to be with one.
     """
     context = DataContext.get_current()
+    busy = context.autoscaling_config
     changes = {
         "enable_progress_bars": False,
         "print_on_execution_start": False,
@@ -43,6 +45,11 @@ def quiet_ray_data() -> Iterator[None]:
         "raise_original_map_exception": True,
         "execution_no_progress_timeout_s": NO_PROGRESS_TIMEOUT_S,
         # Advice on memory reservations, repeated every half minute.
+        "autoscaling_config": replace(
+            busy,
+            actor_pool_util_upscaling_threshold=busy.actor_pool_util_upscaling_threshold / in_hand,
+            actor_pool_util_downscaling_threshold=busy.actor_pool_util_downscaling_threshold / in_hand,
+        ),
         "issue_detectors_config": replace(context.issue_detectors_config, detectors=[]),
     }
     before = {name: getattr(context, name) for name in changes}
@@ -86,7 +93,8 @@ def actor_pool(workers: Workers, shards: int) -> ActorPoolStrategy:
     """Return a pool of the recipe's size, but of no more actors than there are shards to work on.
 
     An actor has two shards in hand, on a thread each: its model works on one of them at a time (see
-    `t2ipal.model_thread`), while the one before is written and the one behind is read.
+    `t2ipal.model_thread`), while the other one is written. Goes with `quiet_ray_data(IN_HAND)`, without which
+    such a pool would not grow.
     """
     largest = min(workers.max, shards)
     return ActorPoolStrategy(
@@ -100,7 +108,8 @@ def actor_pool(workers: Workers, shards: int) -> ActorPoolStrategy:
 
 def shards_to_do(rows: Sequence[dict[str, Any]], workers: Workers) -> ray.data.Dataset:
     """Return a dataset of rows that describe a shard each. They are a block each, so that any worker may
-    have the next one, until blocks become so many that the driver would feel it.
+    have the next one, until blocks become so many that the driver would feel it. Of a block the results come
+    together.
     """
     blocks = min(len(rows), max(MOST_BLOCKS, BLOCKS_A_WORKER * workers.max))
     return ray.data.from_items(list(rows), override_num_blocks=blocks)

@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-from t2ipal.clip import chunks
 from t2ipal.clip.chunks import in_parts
 from tests.memory import PeakMemory
 from tests.methods.given import units
@@ -52,28 +51,6 @@ def test_chunks_need_the_memory_of_one(inputs):
     whole, one, many = most(64, 64), most(4, 4), most(64, 4)
     # Of further chunks only what goes in and comes out is held, and its gradients.
     assert many - one < (whole - one) / 4
-
-
-def test_rows_that_are_held_are_whole_chunks(monkeypatch):
-    seen = []
-    monkeypatch.setattr(chunks, "in_parts", lambda encode, parts, held: seen.append((len(parts), held)))
-    for held in (0, 1, 4, 5):
-        chunks.in_chunks(torch.sin, 2, torch.zeros(7, 3), held=held)
-    assert seen == [(4, 0), (4, 0), (4, 2), (4, 2)]
-
-
-@pytest.mark.parametrize("tower", TOWERS)
-def test_what_is_held_gives_the_same(tower):
-    backbone = tiny_backbone(tower)
-    given = torch.randn(5, 3, *backbone.input_size)
-    found = []
-    for chunk, held in ((5, 0), (2, 0), (2, 2)):
-        pixels = given.clone().requires_grad_()
-        features = backbone.encode(pixels, True, chunk, held)
-        (features * units(1, 5)).sum().backward()
-        found.append((features.detach(), pixels.grad))
-    for each in found[1:]:
-        torch.testing.assert_close(each, found[0], atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("parts", "held", "computed"), [(1, 0, 1), (4, 0, 8), (4, 3, 5), (4, 9, 4)])

@@ -3,6 +3,7 @@ import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from unittest.mock import Mock
 
 import pyarrow as pa
 import pytest
@@ -12,6 +13,7 @@ from t2ipal.captions.plan import CaptionPlan
 from t2ipal.errors import UserError
 from t2ipal.images import painter as painter_module
 from t2ipal.images.codec import decode, sha256
+from t2ipal.images.lost_device import DeviceLostError
 from t2ipal.images.plan import image_shards
 from t2ipal.seeds import derive_seed
 from t2ipal.shards import Shards
@@ -270,6 +272,20 @@ def test_a_painter_that_loses_its_device_is_replaced(finished, recipe, tmp_path)
     with pytest.raises(UserError, match=r"3 processes lost their device over the shard 'images-00001-000'"):
         images.run(one, store, LosesItsDevice)
     assert store.read_json(LEFT) == 97
+
+
+def test_a_shard_behind_one_that_gave_up_its_device_is_not_blamed(recipe, tmp_path, monkeypatch):
+    store = begun(str(tmp_path), recipe)
+    worker = ShardPainter(recipe.images, recipe.seed, store)
+    first, second, _ = image_shards(store.shards("captions").done(), recipe.images)
+    lost = Mock(side_effect=DeviceLostError("an illegal memory access"))
+    monkeypatch.setattr(images, "paint_rows", lost)
+    store.write_json(f"images/_lost/{first.name}.json", {"processes": 2})
+    for shard in (first, second):
+        with pytest.raises(UserError, match=f"3 processes lost their device over the shard '{first.name}'"):
+            worker(asdict(shard))
+    assert lost.call_count == 1
+    assert not store.exists(f"images/_lost/{second.name}.json")
 
 
 def test_a_setting_that_the_pipeline_does_not_take(tmp_path, recipe, ray_cluster):

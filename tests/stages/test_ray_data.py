@@ -1,4 +1,7 @@
 import logging
+import os
+import threading
+import time
 
 import pytest
 from ray.data import DataContext
@@ -7,6 +10,7 @@ from t2ipal.errors import UserError
 from t2ipal.section import Workers
 from t2ipal.stages import ray_data
 from t2ipal.stages.ray_data import (
+    IN_HAND,
     actor_pool,
     one_row_each,
     quiet_ray_data,
@@ -45,14 +49,49 @@ def test_an_actor_has_two_shards_in_hand():
     assert pool.enable_true_multi_threading  # else its model would wait for what is written
 
 
+class Together:
+    """Answers a row only while another one is in work."""
+
+    def __init__(self):
+        self._both = threading.Barrier(2)
+
+    def __call__(self, row):
+        self._both.wait(60)
+        return {"worker": os.getpid()}
+
+
+def test_an_actor_works_on_both_at_once(ray_cluster):
+    with quiet_ray_data(IN_HAND):
+        rows = one_row_each(["a", "b", "c", "d"]).map(
+            Together, compute=actor_pool(Workers(), 4), num_cpus=0.5
+        )
+        assert len({row["worker"] for row in rows.iter_rows()}) == 1
+
+
+class Slow:
+    def __call__(self, row):
+        time.sleep(1)
+        return {"worker": os.getpid()}
+
+
+def test_a_pool_grows_while_more_is_to_do(ray_cluster):
+    names = [str(number) for number in range(24)]
+    with quiet_ray_data(IN_HAND):
+        pool = actor_pool(Workers(min=1, max=2), len(names))
+        rows = shards_to_do([{"shard": name} for name in names], Workers()).map(
+            Slow, compute=pool, num_cpus=0.5
+        )
+        assert len({row["worker"] for row in rows.iter_rows()}) == 2
+
+
 def test_shards_are_a_block_each_until_they_are_many(ray_cluster, monkeypatch):
     rows = [{"shard": str(number)} for number in range(70)]
     assert shards_to_do(rows, Workers()).num_blocks() == 70
     monkeypatch.setattr(ray_data, "MOST_BLOCKS", 8)
     many = shards_to_do(rows, Workers())
-    assert many.num_blocks() == 16
+    assert many.num_blocks() == 64
     assert [row["shard"] for row in many.iter_rows()] == [row["shard"] for row in rows]
-    assert shards_to_do(rows, Workers(min=1, max=3)).num_blocks() == 48
+    assert shards_to_do(rows, Workers(min=1, max=2)).num_blocks() == 70
 
 
 class Broken:
