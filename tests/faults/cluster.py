@@ -1,5 +1,6 @@
 """A Ray cluster of several nodes on this machine, whose processes and nodes can be killed."""
 
+import os
 import tempfile
 import threading
 import time
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 
 import psutil
 import ray
+from ray._common.utils import get_default_ray_temp_dir
 from ray.cluster_utils import Cluster
 
 Result = TypeVar("Result")
@@ -28,6 +30,8 @@ class Nodes:
 
     def __init__(self, folder: str) -> None:
         head = {"num_cpus": 1, "include_dashboard": False, "temp_dir": folder, "_system_config": _WATCHFUL}
+        # Where it notes its address, whatever the folder that it is given.
+        os.makedirs(get_default_ray_temp_dir(), exist_ok=True)
         self._cluster = Cluster(initialize_head=True, head_node_args=head | _LOOPBACK)
         self.address = self._cluster.address
         self._large: Any = None

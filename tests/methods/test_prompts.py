@@ -42,5 +42,6 @@ def test_classes_go_through_the_text_tower_in_chunks(kind, monkeypatch):
         gradients.append([each.grad for each in learned.parameters()])
         seen.clear()
     for whole, parts in zip(*gradients, strict=True):
-        assert whole.abs().sum() > 0
-        torch.testing.assert_close(parts, whole, atol=1e-6, rtol=1e-5)
+        largest = float(whole.abs().max())
+        assert largest > 0
+        torch.testing.assert_close(parts, whole, atol=1e-5 * largest, rtol=1e-5)
