@@ -55,7 +55,8 @@ class Run:
         tuned = load(self.store.read_bytes(self.trial.tuned))
         assert tuned.keys() == parameters.keys()
         for name, value in parameters.items():
-            torch.testing.assert_close(tuned[name], value, atol=1e-5, rtol=1e-4, msg=name)
+            # Other numbers of workers round otherwise: up to 2e-5 was seen on a CPU without AVX-512.
+            torch.testing.assert_close(tuned[name], value, atol=1e-4, rtol=1e-4, msg=name)
 
 
 def with_workers(recipe, least, most):
