@@ -24,16 +24,10 @@ def save_random_painter(folder: Path) -> int:
     small = StableDiffusionPipeline.from_pretrained(resolve("picturebook:painter"))
     small.tokenizer.model_max_length = PLACES
     torch.manual_seed(SEED)
-    drawn_on = torch.device("cuda" if torch.cuda.is_available() else "cpu")  # minutes against a moment
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16)
     try:
-        with drawn_on:
-            models = {
-                "text_encoder": _text_encoder(small.text_encoder.config),
-                "unet": _unet(),
-                "vae": _vae(),
-            }
+        models = {"text_encoder": _text_encoder(small.text_encoder.config), "unet": _unet(), "vae": _vae()}
     finally:
         torch.set_default_dtype(before)
     kept = {"tokenizer": small.tokenizer, "scheduler": small.scheduler}

@@ -28,9 +28,9 @@ COMMAND = "tuning"
 MODULE = "jobs.benchmarks.tuning"
 
 # The classes of COCO and the published batch, but of PVP a quarter of both. Its pseudo images must pass the
-# tower all at once on both sides: its gradient changes by 1 to 3 % when they do by a ten-millionth, and
-# a GPU's convolutions of other batch sizes round otherwise. On CPUs fewer rows of T2I-PAL: as much as two
-# cores do in a minute or two, nearly all of which is the plain side's.
+# tower all at once on both sides: a GPU's convolutions of other batch sizes round otherwise, and through
+# that many ReLUs the gradient is too ill-conditioned to be compared then. On CPUs fewer rows of T2I-PAL: as
+# much as two cores do in a minute or two, nearly all of which is the plain side's.
 _PVP = {"pvp_pretrain": Size(20, 128), "pvp": Size(20, 128)}
 COMPARED = {
     "cpu": {"tai_dpt": Size(80, 512), **_PVP, "t2i_pal": Size(80, 64)},
