@@ -192,6 +192,10 @@ class Store:
         """Return a JSON file's content; FileNotFoundError if there is none, DamagedFileError if it is not
         JSON.
         """
+        # An object is read by two requests, for its size and for so many bytes: one that is replaced in
+        # between comes cut short, or followed by what was in memory.
+        with suppress(ValueError):
+            return json.loads(self.read_bytes(name))
         try:
             return json.loads(self.read_bytes(name))
         except ValueError as error:

@@ -39,6 +39,7 @@ class S3Server:
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._refuse: Callable[[str], Refusal | None] = lambda method: None
         self._delay_s = 0.0
+        self._before_reads: list[Callable[[], None]] = []
         self._server = make_server(
             "127.0.0.1", 0, self._answer, threaded=True, request_handler=MotoRequestHandler
         )
@@ -89,6 +90,15 @@ class S3Server:
             self._delay_s = before
 
     @contextmanager
+    def before_a_read(self, do: Callable[[], None]) -> Iterator[None]:
+        """Within, something happens once: when the next object's content is asked for."""
+        self._before_reads.append(do)
+        try:
+            yield
+        finally:
+            self._before_reads.clear()
+
+    @contextmanager
     def _refusing(self, refuse: Callable[[str], Refusal | None]) -> Iterator[None]:
         before, self._refuse = self._refuse, refuse
         try:
@@ -112,6 +122,8 @@ class S3Server:
     def _take(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] in WRITES:
             time.sleep(self._delay_s)
+        if environ["REQUEST_METHOD"] == "GET" and self._before_reads:
+            self._before_reads.pop()()
         answer: Iterable[bytes] = self._moto(environ, start_response)
         if _makes_an_object(environ):
             self.written.append(environ["PATH_INFO"].removeprefix(f"/{BUCKET}/"))

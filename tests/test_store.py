@@ -218,6 +218,14 @@ def test_reading_and_writing_a_file_are_few_requests(s3, tmp_path):
     assert s3.requests == ["PUT", "HEAD", "GET"]
 
 
+@pytest.mark.parametrize("content", [{"a": 1}, {"a": 1, "b": "longer"}])
+def test_an_object_that_is_replaced_while_it_is_read(s3, tmp_path, content):
+    store = Store.open(s3.uri(tmp_path.name))
+    store.write_json("x", {"a": 1, "b": 2})
+    with s3.before_a_read(lambda: store.write_json("x", content)):
+        assert store.read_json("x") == content
+
+
 def test_a_finished_table_costs_few_requests(s3, tmp_path):
     store = Store.open(s3.uri(tmp_path.name))
     names = [f"s-{i:02}" for i in range(64)]

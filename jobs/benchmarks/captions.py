@@ -1,19 +1,20 @@
 """The captions stage, beside vLLM's own offline API with the same model, messages and sampling.
 
-Both are timed from when the rows of one shard are done, which warms them up, until the engine is no longer
-full: without its start and without its end, where it has less and less to do. LLM.chat hands its engine,
-which works meanwhile, one rendered row after another. The rows that it is ahead with at the beginning, some
-2,600 of the default 12,288 on two cores, are rendered before its time begins: that is in its favour.
+Both are warmed up by the rows of one shard, and timed until the engine is no longer full: without its start
+and without its end, where it has less and less to do. The stage's time begins when that shard is committed,
+LLM.chat's when it is called with the other rows: it renders them all while its engine, a process of its own,
+already works, so from any later moment on a part of that work would be missing.
 """
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from jobs.benchmarks.commits import commits, seconds_per_row, shard_times
+from jobs.benchmarks.commits import commits, seconds_per_row, seconds_per_row_of_a_call
 from jobs.benchmarks.machine import cores
 from jobs.benchmarks.process import EQUAL, measured, serve
 from jobs.benchmarks.report import Report
@@ -114,10 +115,10 @@ def stage(recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def bare(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Measure one call of LLM.chat by when the engine had the last token of each answer.
+    """Measure one call of LLM.chat, after another one, by when the engine had the last token of each answer.
 
     Where the recipe says nothing of the engine it is as vLLM sets it up by itself, but for the memory that it
-    takes on a CPU, and for its statistics: they tell those times, of answers that wait to be taken, too.
+    takes on a CPU, and for its statistics: they tell those times.
     """
     given = Recipe.model_validate(recipe)
     asked = given.captions
@@ -125,25 +126,35 @@ def bare(recipe: dict[str, Any]) -> dict[str, Any]:
     if not asked.workers.gpus:
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
     environment = _shown(os.environ)  # before vLLM adds to it
-    from vllm import LLM, SamplingParams
+    from vllm import LLM
 
     from t2ipal.stages.engine import required_arguments
 
     arguments = {**required_arguments(asked), **asked.engine, "disable_log_stats": False}
     engine = LLM(model=resolve(asked.model), **arguments)
     requests = list(_requests(given))
-    sampling = [SamplingParams(**each) for _, each in requests]
-    answers = engine.chat([each for each, _ in requests], sampling, use_tqdm=False)
-    times = shard_times((answer.metrics.last_token_ts for answer in answers), _shard_rows(asked))
+    warm = _shard_rows(asked)
+    _chat(engine, requests[:warm])
+    start = time.monotonic()  # the clock of vLLM's statistics
+    answers = _chat(engine, requests[warm:])
+    done = [answer.metrics.last_token_ts for answer in answers]
     scheduler = engine.llm_engine.vllm_config.scheduler_config
     chosen = {name: getattr(scheduler, name) for name in ("max_num_seqs", "max_num_batched_tokens")}
     tokens = sum(len(answer.outputs[0].token_ids) for answer in answers)
     return {
-        "seconds_per_row": seconds_per_row(times, _shard_rows(asked), scheduler.max_num_seqs),
+        "seconds_per_row": seconds_per_row_of_a_call(start, done, scheduler.max_num_seqs),
         "tokens_per_row": tokens / len(answers),
         "engine": arguments | chosen,
         "environment": environment,
     }
+
+
+def _chat(engine: Any, requests: Sequence[tuple[Any, dict[str, Any]]]) -> list[Any]:
+    from vllm import SamplingParams
+
+    sampling = [SamplingParams(**settings) for _, settings in requests]
+    answers: list[Any] = engine.chat([messages for messages, _ in requests], sampling, use_tqdm=False)
+    return answers
 
 
 def _shard_rows(asked: CaptionsRecipe) -> int:

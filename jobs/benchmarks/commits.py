@@ -15,11 +15,6 @@ def commits(shards: Shards) -> dict[str, float]:
     return dict(sorted(times.items(), key=lambda item: item[1]))
 
 
-def shard_times(done: Iterable[float], rows: int) -> list[float]:
-    """Return when each further `rows` rows were done, from when each single row was, in any order."""
-    return sorted(done)[rows - 1 :: rows]
-
-
 def seconds_per_row(times: Sequence[float], rows: int, under_way: int = 0) -> float:
     """Return the seconds for each row from the first shard on; `times` is when each shard of `rows` rows was
     done.
@@ -34,3 +29,19 @@ def seconds_per_row(times: Sequence[float], rows: int, under_way: int = 0) -> fl
             f"{under_way} together; give more --rows"
         )
     return (times[last] - times[0]) / (last * rows)
+
+
+def seconds_per_row_of_a_call(start: float, done: Iterable[float], under_way: int) -> float:
+    """Return the seconds for each row of a call that began at `start`, from when each of them was done, in
+    any order.
+
+    The time ends when no more than `under_way` rows remain, which an engine works at together. They are
+    counted as if they were done, so the engine seems faster than it is by less than their share of all.
+    """
+    times = sorted(done)
+    if len(times) <= under_way:
+        raise ValueError(
+            f"{len(times)} rows are too few to tell how fast an engine is that works at {under_way} "
+            "together; give more --rows"
+        )
+    return (times[len(times) - under_way - 1] - start) / len(times)

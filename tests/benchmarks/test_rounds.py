@@ -4,7 +4,7 @@ import os
 import pytest
 
 from jobs.benchmark import main
-from jobs.benchmarks.commits import commits, seconds_per_row, shard_times
+from jobs.benchmarks.commits import commits, seconds_per_row, seconds_per_row_of_a_call
 from jobs.benchmarks.report import Report
 from jobs.benchmarks.rounds import by_turns
 from jobs.benchmarks.scale import together
@@ -36,12 +36,11 @@ def test_a_stage_is_timed_from_its_first_commit_until_the_engine_is_no_longer_fu
         seconds_per_row([10.0, 12.0], 4, under_way=4)
 
 
-def test_an_engine_is_timed_as_a_stage_is_whatever_comes_before_and_after():
-    steady = [100.0 + row for row in range(12)]  # in shards of 4: 103, 107, 111
-    assert shard_times(reversed(steady), 4) == [103.0, 107.0, 111.0]
-    early, late = [0.0, 1.0, 50.0, 103.0], [112.0, 140.0, 150.0, 990.0]
-    for rows in (steady, early + steady[4:], steady + late):
-        assert seconds_per_row(shard_times(rows, 4), 4, under_way=4 * (len(rows) > 12)) == 1.0
+def test_a_call_is_timed_from_its_beginning_until_the_engine_is_no_longer_full():
+    done = [99.0, 12.0, 14.0, 13.0, 98.0]  # the last two were under way together
+    assert seconds_per_row_of_a_call(10.0, done, under_way=2) == 4.0 / 5
+    with pytest.raises(ValueError, match="too few"):
+        seconds_per_row_of_a_call(10.0, done, under_way=5)
 
 
 def test_commits_are_in_the_order_of_time(tmp_path):
