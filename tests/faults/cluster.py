@@ -15,7 +15,7 @@ from ray.cluster_utils import Cluster
 
 Result = TypeVar("Result")
 
-PATIENCE_S = 240
+PATIENCE_S = 600  # two slow cores start three engines in some 4 minutes
 # A node that is gone is missed after 2 s, not after 30.
 _WATCHFUL = {
     "health_check_initial_delay_ms": 1000,

@@ -17,7 +17,7 @@ from tests.faults.cluster import disturbed, until
 from tests.faults.driver import Driver
 from tests.finished_images import compute_features, finished_images
 
-pytestmark = [pytest.mark.whole_job, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.whole_job, pytest.mark.timeout(600)]
 
 WORKER = "RayTrainWorker"
 EPOCHS = 16
