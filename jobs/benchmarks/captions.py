@@ -1,29 +1,32 @@
 """The captions stage, beside vLLM's own offline API with the same model, messages and sampling.
 
-Both are warmed up by the rows of one shard, and timed until the engine is no longer full: without its start
-and without its end, where it has less and less to do. The stage's time begins when that shard is committed,
-LLM.chat's when it is called with the other rows: it renders them all while its engine, a process of its own,
-already works, so from any later moment on a part of that work would be missing.
+Both are timed from when an engine that is ready is asked for the first row until it is no longer full:
+without its start and without its end, where it has less and less to do. The stage makes its requests in this
+time: Ray Data would do it while the engine starts, on a second core, for thousands of rows in advance, and is
+told to wait. LLM.chat is given messages that are made, and has answered a shard of other rows before.
 """
 
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from jobs.benchmarks.commits import commits, seconds_per_row, seconds_per_row_of_a_call
+from jobs.benchmarks.commits import commits, seconds_per_row_of_a_call
 from jobs.benchmarks.machine import cores
 from jobs.benchmarks.process import EQUAL, measured, serve
 from jobs.benchmarks.report import Report
 from jobs.benchmarks.rounds import by_turns
 from jobs.checks import models_are_local
 from jobs.ray_session import RaySession
-from t2ipal.captions.collect import answer_seed
+from t2ipal.captions.collect import Answer, answer_seed
 from t2ipal.captions.plan import CaptionPlan
 from t2ipal.captions.prompt import chat_messages
+from t2ipal.captions.requests import MakeRequests, Request
 from t2ipal.captions_recipe import CaptionsRecipe
 from t2ipal.errors import UserError
 from t2ipal.picturebook.weights import resolve
@@ -34,6 +37,7 @@ from t2ipal.vocabulary import Vocabulary
 
 COMMAND = "captions"
 ROWS = 12288
+ENGINE_START_S = 1200
 MODULE = "jobs.benchmarks.captions"
 
 
@@ -89,26 +93,50 @@ def one_engine(recipe: Recipe, rows: int) -> Recipe:
     )
 
 
+@dataclass(frozen=True)
+class FirstCall:
+    """Makes requests as another one does, and notes in a file when it was called first."""
+
+    make_requests: MakeRequests
+    file: str
+
+    def __call__(self, shard: str) -> list[Request]:
+        """Return the requests of a shard."""
+        with suppress(FileExistsError), open(self.file, "x") as file:
+            file.write(str(time.time()))
+        return self.make_requests(shard)
+
+
 def stage(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Measure the stage by the commits of its shards."""
-    from t2ipal.stages.engine import engine_arguments, engine_environment
+    """Measure the stage from its first request to the commits of its shards."""
+    from ray.data import DataContext
+
+    from t2ipal.stages.engine import engine_answers, engine_arguments, engine_environment
 
     given = Recipe.model_validate(recipe)
     asked = given.captions
     assert asked is not None
     with tempfile.TemporaryDirectory() as folder, RaySession(given, models_are_local(given)) as session:
-        store = Store.open(folder)
+        store = Store.open(f"{folder}/run")
         store.claim(given)
         session.start()
+        DataContext.get_current().wait_for_min_actors_s = ENGINE_START_S
+        begun = Path(folder) / "begun"
+
+        def ask(shards: Sequence[str], make_requests: MakeRequests) -> Generator[Answer]:
+            return engine_answers(asked, shards, FirstCall(make_requests, str(begun)))
+
         with suppress(UserError):  # as when random weights name no class, which is no matter here
-            captions.run(given, store)
+            captions.run(given, store, ask)
         if captions.pending(given, store):
             captions.run(given, store)  # says what is wrong
-        times = list(commits(store.shards(captions.STAGE)).values())
+        start = float(begun.read_text())
+        times = commits(store.shards(captions.STAGE)).values()
+    done = [time_s for time_s in times for _ in range(_shard_rows(asked))]
     engine = engine_arguments(asked)
     variables = os.environ | engine_environment(on_cpu=not asked.workers.gpus)
     return {
-        "seconds_per_row": seconds_per_row(times, _shard_rows(asked), int(engine["max_num_seqs"])),
+        "seconds_per_row": seconds_per_row_of_a_call(start, done, int(engine["max_num_seqs"])),
         "engine": engine,
         "environment": _shown(variables),
     }
@@ -140,10 +168,8 @@ def bare(recipe: dict[str, Any]) -> dict[str, Any]:
     done = [answer.metrics.last_token_ts for answer in answers]
     scheduler = engine.llm_engine.vllm_config.scheduler_config
     chosen = {name: getattr(scheduler, name) for name in ("max_num_seqs", "max_num_batched_tokens")}
-    tokens = sum(len(answer.outputs[0].token_ids) for answer in answers)
     return {
         "seconds_per_row": seconds_per_row_of_a_call(start, done, scheduler.max_num_seqs),
-        "tokens_per_row": tokens / len(answers),
         "engine": arguments | chosen,
         "environment": environment,
     }

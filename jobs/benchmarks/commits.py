@@ -15,20 +15,13 @@ def commits(shards: Shards) -> dict[str, float]:
     return dict(sorted(times.items(), key=lambda item: item[1]))
 
 
-def seconds_per_row(times: Sequence[float], rows: int, under_way: int = 0) -> float:
+def seconds_per_row(times: Sequence[float], rows: int) -> float:
     """Return the seconds for each row from the first shard on; `times` is when each shard of `rows` rows was
     done.
-
-    `under_way` is the number of rows that an engine works at together: as many are half done when the first
-    shard is, so the time ends when no more than that remain.
     """
-    last = len(times) - 1 - under_way // rows
-    if last < 1:
-        raise ValueError(
-            f"{len(times)} shards of {rows} rows are too few to tell how fast an engine is that works at "
-            f"{under_way} together; give more --rows"
-        )
-    return (times[last] - times[0]) / (last * rows)
+    if len(times) < 2:
+        raise ValueError(f"{len(times)} shards of {rows} rows are too few; give more --rows")
+    return (times[-1] - times[0]) / ((len(times) - 1) * rows)
 
 
 def seconds_per_row_of_a_call(start: float, done: Iterable[float], under_way: int) -> float:

@@ -64,7 +64,8 @@ def paint_rows(
     What cannot be painted is a row too, with the reason: a shard may hold one image, and is not to end the
     run. The painter raises UserError when it fails time after time.
 
-    Pixels are held of the batch that is being encoded, and of the next one.
+    Pixels are held of the batch that is being encoded, of the next one, and where a further shard is begun
+    of one more.
     """
     rows: dict[int, Future[Row]] = {}
     waiting: deque[Future[Row]] = deque()

@@ -44,12 +44,12 @@ def quiet_ray_data(in_hand: int = 1) -> Iterator[None]:
         # Else its own exception arrives, whose cause is lost on the way.
         "raise_original_map_exception": True,
         "execution_no_progress_timeout_s": NO_PROGRESS_TIMEOUT_S,
-        # Advice on memory reservations, repeated every half minute.
         "autoscaling_config": replace(
             busy,
             actor_pool_util_upscaling_threshold=busy.actor_pool_util_upscaling_threshold / in_hand,
             actor_pool_util_downscaling_threshold=busy.actor_pool_util_downscaling_threshold / in_hand,
         ),
+        # Advice on memory reservations, repeated every half minute.
         "issue_detectors_config": replace(context.issue_detectors_config, detectors=[]),
     }
     before = {name: getattr(context, name) for name in changes}

@@ -17,7 +17,7 @@ from tests.faults.cluster import disturbed, until
 from tests.faults.driver import Driver
 from tests.finished_images import compute_features, finished_images
 
-pytestmark = [pytest.mark.whole_job, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.whole_job, pytest.mark.timeout(1200)]
 
 WORKER = "RayTrainWorker"
 EPOCHS = 16
@@ -56,7 +56,7 @@ class Run:
         assert tuned.keys() == parameters.keys()
         for name, value in parameters.items():
             # Other numbers of workers round otherwise: up to 2e-5 was seen on a CPU without AVX-512.
-            torch.testing.assert_close(tuned[name], value, atol=1e-4, rtol=1e-4, msg=name)
+            torch.testing.assert_close(tuned[name], value, atol=5e-5, rtol=1e-4, msg=name)
 
 
 def with_workers(recipe, least, most):

@@ -68,20 +68,29 @@ def test_an_actor_works_on_both_at_once(ray_cluster):
         assert len({row["worker"] for row in rows.iter_rows()}) == 1
 
 
-class Slow:
+class Awaited:
+    """Returns when two processes are at work."""
+
+    def __init__(self, folder):
+        self._folder = folder
+
     def __call__(self, row):
-        time.sleep(1)
+        (self._folder / str(os.getpid())).touch()
+        deadline = time.monotonic() + 120
+        while len(list(self._folder.iterdir())) < 2 and time.monotonic() < deadline:
+            time.sleep(0.1)
         return {"worker": os.getpid()}
 
 
-def test_a_pool_grows_while_more_is_to_do(ray_cluster):
+def test_a_pool_grows_while_more_is_to_do(ray_cluster, tmp_path):
     names = [str(number) for number in range(24)]
     with quiet_ray_data(IN_HAND):
         pool = actor_pool(Workers(min=1, max=2), len(names))
         rows = shards_to_do([{"shard": name} for name in names], Workers()).map(
-            Slow, compute=pool, num_cpus=0.5
+            Awaited, fn_constructor_args=(tmp_path,), compute=pool, num_cpus=0.5
         )
-        assert len({row["worker"] for row in rows.iter_rows()}) == 2
+        assert sum(1 for _ in rows.iter_rows()) == len(names)
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_shards_are_a_block_each_until_they_are_many(ray_cluster, monkeypatch):
