@@ -1,9 +1,9 @@
 """The captions stage, beside vLLM's own offline API with the same model, messages and sampling.
 
-Both are timed from when an engine that is ready is asked for the first row until it is no longer full:
-without its start and without its end, where it has less and less to do. The stage makes its requests in this
-time: Ray Data would do it while the engine starts, on a second core, for thousands of rows in advance, and is
-told to wait. LLM.chat is given messages that are made, and has answered a shard of other rows before.
+What is measured is what a further row costs: each side is timed twice, with `rows` rows more the second time,
+and the difference of the times is divided by them. So a start costs neither side anything, whatever runs
+beside it, and all that each row needs is counted, wherever it is done. Ray Data would make thousands of
+requests while the engine starts, and is told to wait for it.
 """
 
 import os
@@ -14,12 +14,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-from jobs.benchmarks.commits import commits, seconds_per_row_of_a_call
+from jobs.benchmarks.commits import commits
 from jobs.benchmarks.machine import cores
 from jobs.benchmarks.process import EQUAL, measured, serve
-from jobs.benchmarks.report import Report
+from jobs.benchmarks.report import Report, from_here
 from jobs.benchmarks.rounds import by_turns
 from jobs.checks import models_are_local
 from jobs.ray_session import RaySession
@@ -36,35 +37,50 @@ from t2ipal.store import Store
 from t2ipal.vocabulary import Vocabulary
 
 COMMAND = "captions"
-ROWS = 12288
+ROWS = 9216
 ENGINE_START_S = 1200
 MODULE = "jobs.benchmarks.captions"
 
 
 def benchmark(recipe: Recipe, rows: int, rounds: int) -> Report:
-    """Compare the stage with vLLM on at least `rows` answers a round."""
-    recipe = one_engine(recipe, rows)
-    asked = recipe.captions
-    assert asked is not None
-    given = {"recipe": recipe.model_dump(mode="json")}
-
+    """Compare the stage with vLLM on at least `rows` answers a round, beside those of the start."""
+    start = one_engine(recipe, max(rows // 3, 1))
+    whole = one_engine(recipe, _rows(start) + rows)
+    further, asked = _rows(whole) - _rows(start), _captions(whole)
+    given = {"recipes": [each.model_dump(mode="json") for each in (start, whole)]}
     found: dict[str, dict[str, Any]] = {}
+    calls: dict[str, list[float]] = {"bare": [], "stage": []}
 
     def side(measure: str) -> float:
         found[measure] = measured(MODULE, measure, given)
-        return float(found[measure]["seconds_per_row"])
+        short_s, whole_s = found[measure]["seconds"]
+        calls[measure].append(whole_s)
+        return seconds_for_each(further, short_s, whole_s)
 
     times = by_turns(partial(side, "bare"), partial(side, "stage"), rounds)
     settings = {
-        "model": asked.model,
-        "rows": asked.count * asked.candidates,
+        "model": from_here(asked.model),
+        "rows": further,
+        "rows_of_the_start": _rows(start),
         "max_tokens": asked.max_tokens,
         **{f"{name}_{key}": told[key] for name, told in found.items() for key in ("engine", "environment")},
         "device": "cuda" if asked.workers.gpus else "cpu",
         "threads": cores(),
         "rounds": rounds,
     }
-    return Report(COMMAND, settings, times.figures(), times.table("vLLM's LLM.chat"))
+    whole_calls = {"ratio_of_whole_calls": median(calls["bare"]) / median(calls["stage"])}
+    return Report(COMMAND, settings, times.figures() | whole_calls, times.table("vLLM's LLM.chat"))
+
+
+def seconds_for_each(further: int, short: float, whole: float) -> float:
+    """Return the seconds that each further row took; UserError where the two times do not tell."""
+    if whole <= short:
+        raise UserError(
+            f"a call took {short:.1f} s, and one of {further} rows more {whole:.1f} s: what a row takes is "
+            "lost in what else the machine does",
+            "give more --rows",
+        )
+    return (whole - short) / further
 
 
 def one_engine(recipe: Recipe, rows: int) -> Recipe:
@@ -79,7 +95,7 @@ def one_engine(recipe: Recipe, rows: int) -> Recipe:
             "captions.endpoint: a server writes, and the job has no engine whose speed could be compared",
             "leave captions.endpoint out, or give another recipe",
         )
-    shards = max(3, -(-rows // _shard_rows(recipe.captions)))
+    shards = -(-rows // _shard_rows(recipe.captions))
     workers = recipe.captions.workers.model_copy(update={"min": 1, "max": 1})
     # Both sides write the same answers. With a further attempt, or a comparison of all captions, a shard
     # would not be committed as soon as its answers are there.
@@ -107,18 +123,29 @@ class FirstCall:
         return self.make_requests(shard)
 
 
-def stage(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Measure the stage from its first request to the commits of its shards."""
+def stage(recipes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Measure the stage with each recipe, from its first request to the commit of its last shard."""
+    from t2ipal.stages.engine import engine_arguments, engine_environment
+
+    given = [Recipe.model_validate(recipe) for recipe in recipes]
+    asked = _captions(given[-1])
+    variables = os.environ | engine_environment(on_cpu=not asked.workers.gpus)
+    return {
+        "seconds": [_stage_seconds(recipe) for recipe in given],
+        "engine": engine_arguments(asked),
+        "environment": _shown(variables),
+    }
+
+
+def _stage_seconds(recipe: Recipe) -> float:
     from ray.data import DataContext
 
-    from t2ipal.stages.engine import engine_answers, engine_arguments, engine_environment
+    from t2ipal.stages.engine import engine_answers
 
-    given = Recipe.model_validate(recipe)
-    asked = given.captions
-    assert asked is not None
-    with tempfile.TemporaryDirectory() as folder, RaySession(given, models_are_local(given)) as session:
+    asked = _captions(recipe)
+    with tempfile.TemporaryDirectory() as folder, RaySession(recipe, models_are_local(recipe)) as session:
         store = Store.open(f"{folder}/run")
-        store.claim(given)
+        store.claim(recipe)
         session.start()
         DataContext.get_current().wait_for_min_actors_s = ENGINE_START_S
         begun = Path(folder) / "begun"
@@ -127,30 +154,21 @@ def stage(recipe: dict[str, Any]) -> dict[str, Any]:
             return engine_answers(asked, shards, FirstCall(make_requests, str(begun)))
 
         with suppress(UserError):  # as when random weights name no class, which is no matter here
-            captions.run(given, store, ask)
-        if captions.pending(given, store):
-            captions.run(given, store)  # says what is wrong
-        start = float(begun.read_text())
-        times = commits(store.shards(captions.STAGE)).values()
-    done = [time_s for time_s in times for _ in range(_shard_rows(asked))]
-    engine = engine_arguments(asked)
-    variables = os.environ | engine_environment(on_cpu=not asked.workers.gpus)
-    return {
-        "seconds_per_row": seconds_per_row_of_a_call(start, done, int(engine["max_num_seqs"])),
-        "engine": engine,
-        "environment": _shown(variables),
-    }
+            captions.run(recipe, store, ask)
+        if captions.pending(recipe, store):
+            captions.run(recipe, store)  # says what is wrong
+        last = max(commits(store.shards(captions.STAGE)).values())
+        return last - float(begun.read_text())
 
 
-def bare(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Measure one call of LLM.chat, after another one, by when the engine had the last token of each answer.
+def bare(recipes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Measure a call of LLM.chat with each recipe's requests, after another one.
 
     Where the recipe says nothing of the engine it is as vLLM sets it up by itself, but for the memory that it
-    takes on a CPU, and for its statistics: they tell those times.
+    takes on a CPU.
     """
-    given = Recipe.model_validate(recipe)
-    asked = given.captions
-    assert asked is not None
+    given = [Recipe.model_validate(recipe) for recipe in recipes]
+    asked = _captions(given[-1])
     if not asked.workers.gpus:
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
     environment = _shown(os.environ)  # before vLLM adds to it
@@ -158,29 +176,34 @@ def bare(recipe: dict[str, Any]) -> dict[str, Any]:
 
     from t2ipal.stages.engine import required_arguments
 
-    arguments = {**required_arguments(asked), **asked.engine, "disable_log_stats": False}
+    arguments = {**required_arguments(asked), **asked.engine}
     engine = LLM(model=resolve(asked.model), **arguments)
-    requests = list(_requests(given))
-    warm = _shard_rows(asked)
-    _chat(engine, requests[:warm])
-    start = time.monotonic()  # the clock of vLLM's statistics
-    answers = _chat(engine, requests[warm:])
-    done = [answer.metrics.last_token_ts for answer in answers]
+    _chat(engine, list(_requests(given[0])))
+    seconds = [_chat(engine, list(_requests(recipe))) for recipe in given]
     scheduler = engine.llm_engine.vllm_config.scheduler_config
     chosen = {name: getattr(scheduler, name) for name in ("max_num_seqs", "max_num_batched_tokens")}
-    return {
-        "seconds_per_row": seconds_per_row_of_a_call(start, done, scheduler.max_num_seqs),
-        "engine": arguments | chosen,
-        "environment": environment,
-    }
+    return {"seconds": seconds, "engine": arguments | chosen, "environment": environment}
 
 
-def _chat(engine: Any, requests: Sequence[tuple[Any, dict[str, Any]]]) -> list[Any]:
+def _chat(engine: Any, requests: Sequence[tuple[Any, dict[str, Any]]]) -> float:
+    """Return the seconds of a call; the engine knows no prompts before it."""
     from vllm import SamplingParams
 
+    engine.reset_prefix_cache()
+    start = time.perf_counter()
     sampling = [SamplingParams(**settings) for _, settings in requests]
-    answers: list[Any] = engine.chat([messages for messages, _ in requests], sampling, use_tqdm=False)
-    return answers
+    engine.chat([messages for messages, _ in requests], sampling, use_tqdm=False)
+    return time.perf_counter() - start
+
+
+def _captions(recipe: Recipe) -> CaptionsRecipe:
+    assert recipe.captions is not None  # one_engine refuses others
+    return recipe.captions
+
+
+def _rows(recipe: Recipe) -> int:
+    asked = _captions(recipe)
+    return asked.count * asked.candidates
 
 
 def _shard_rows(asked: CaptionsRecipe) -> int:
@@ -200,8 +223,7 @@ def _shown(variables: Mapping[str, str]) -> dict[str, str]:
 def _requests(recipe: Recipe) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Yield messages and sampling parameters, as the stage makes them."""
     plan, vocabulary = CaptionPlan.of(recipe), Vocabulary.load(recipe.vocabulary)
-    asked = recipe.captions
-    assert asked is not None
+    asked = _captions(recipe)
     for index in range(plan.count):
         names = [vocabulary.names[i] for i in plan.classes(index)]
         for candidate in range(asked.candidates):

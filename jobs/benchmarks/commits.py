@@ -1,6 +1,6 @@
-"""How fast a stage or a bare engine went, from when its rows were done."""
+"""How fast a stage went, from when its shards were committed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from pyarrow import fs
 
@@ -22,19 +22,3 @@ def seconds_per_row(times: Sequence[float], rows: int) -> float:
     if len(times) < 2:
         raise ValueError(f"{len(times)} shards of {rows} rows are too few; give more --rows")
     return (times[-1] - times[0]) / ((len(times) - 1) * rows)
-
-
-def seconds_per_row_of_a_call(start: float, done: Iterable[float], under_way: int) -> float:
-    """Return the seconds for each row of a call that began at `start`, from when each of them was done, in
-    any order.
-
-    The time ends when no more than `under_way` rows remain, which an engine works at together. They are
-    counted as if they were done, so the engine seems faster than it is by less than their share of all.
-    """
-    times = sorted(done)
-    if len(times) <= under_way:
-        raise ValueError(
-            f"{len(times)} rows are too few to tell how fast an engine is that works at {under_way} "
-            "together; give more --rows"
-        )
-    return (times[len(times) - under_way - 1] - start) / len(times)

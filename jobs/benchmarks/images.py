@@ -10,7 +10,7 @@ import pyarrow as pa
 from jobs.benchmarks.commits import commits, seconds_per_row
 from jobs.benchmarks.machine import cores
 from jobs.benchmarks.process import in_effect, measured, serve
-from jobs.benchmarks.report import Report
+from jobs.benchmarks.report import Report, from_here
 from jobs.benchmarks.rounds import by_turns
 from jobs.checks import models_are_local
 from jobs.ray_session import RaySession
@@ -41,7 +41,7 @@ def benchmark(recipe: Recipe, rows: int, rounds: int) -> Report:
 
     found = by_turns(partial(side, "bare"), partial(side, "stage"), rounds)
     settings = {
-        "model": recipe.images.model,
+        "model": from_here(recipe.images.model),
         "rows": len(CaptionPlan.of(recipe).shards()) * recipe.images.shard_rows,
         "batch": recipe.images.batch,
         "shard_rows": recipe.images.shard_rows,

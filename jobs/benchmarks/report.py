@@ -50,6 +50,11 @@ class Report:
         path.write_text(json.dumps(self.content(), indent=2) + "\n")
 
 
+def from_here(model: str) -> str:
+    """Return a model's name; of a folder below the current one the path from there on."""
+    return str(Path(model).relative_to(Path.cwd())) if Path(model).is_relative_to(Path.cwd()) else model
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return lines with the first column to the left and the others to the right."""
     lines = [head, *rows]

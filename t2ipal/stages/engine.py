@@ -18,6 +18,10 @@ from t2ipal.vllm_environment import QUIET
 # wait for ever.
 SMALL_STEP_CPUS = 0.1
 
+# One process does each of them for thousands of rows a second. Where a machine has few cores, each further
+# one that starts takes seconds of the engine's.
+SMALL_STEP: dict[str, Any] = {"num_cpus": SMALL_STEP_CPUS, "concurrency": 1}
+
 _ERROR = "__inference_error__"  # ray.data.llm's column
 
 
@@ -29,13 +33,11 @@ def engine_answers(
         engine_config(captions, resolve(captions.model), len(shards)),
         preprocess=_identity,
         postprocess=_text_only,
-        preprocess_map_kwargs={"num_cpus": SMALL_STEP_CPUS},
-        postprocess_map_kwargs={"num_cpus": SMALL_STEP_CPUS},
+        preprocess_map_kwargs=SMALL_STEP,
+        postprocess_map_kwargs=SMALL_STEP,
     )
     with quiet_ray_data(), startup_explained("captions", "captions.model and captions.engine"):
-        rows = one_row_each(list(shards)).flat_map(
-            partial(_requests, make_requests), num_cpus=SMALL_STEP_CPUS
-        )
+        rows = one_row_each(list(shards)).flat_map(partial(_requests, make_requests), **SMALL_STEP)
         for row in processor(rows).iter_rows():
             yield Answer(
                 row["shard"], row["index"], row["candidate"], row["generated_text"] or "", row[_ERROR] or ""

@@ -1,6 +1,6 @@
 import pytest
 
-from jobs.benchmarks.captions import benchmark, one_engine
+from jobs.benchmarks.captions import benchmark, one_engine, seconds_for_each
 from t2ipal.errors import UserError
 from tests.recipes import tiny_recipe
 from tests.tiny_models import save_writer
@@ -27,6 +27,12 @@ def test_no_engine_of_the_jobs_own_to_measure(sections, why):
         one_engine(tiny_recipe(**sections), 8)
 
 
+def test_what_a_further_row_takes():
+    assert seconds_for_each(100, short=7.0, whole=12.0) == 0.05
+    with pytest.raises(UserError, match="give more --rows"):
+        seconds_for_each(100, short=7.0, whole=7.0)
+
+
 @pytest.mark.whole_job
 @pytest.mark.timeout(600)
 def test_the_stage_beside_the_engine_in_its_own_set_up(tmp_path, monkeypatch):
@@ -35,10 +41,12 @@ def test_the_stage_beside_the_engine_in_its_own_set_up(tmp_path, monkeypatch):
     engine = {"max_model_len": 32, "enforce_eager": True, "dtype": "float32"}
     asked = {"model": str(tmp_path), "max_tokens": 4, "engine": engine, "workers": {"cpus": 0.5}}
     recipe = tiny_recipe(captions=asked | {"candidates": 2, "shard_rows": 32}, ray={"num_cpus": 4})
-    report = benchmark(recipe, rows=512, rounds=1)
+    report = benchmark(recipe, rows=1024, rounds=1)
     settings, figures = report.settings, report.figures
     (bare_s,), (stage_s,) = figures["bare_s_per_row"], figures["stage_s_per_row"]
     assert figures["ratio_to_bare"] == bare_s / stage_s > 0
+    assert (settings["rows_of_the_start"], settings["rows"]) == (384, 1024)  # whole shards of 64
+    assert figures["ratio_of_whole_calls"] > 0
     assert settings["bare_engine"]["max_num_seqs"] == 256  # vLLM's own choice
     assert "max_num_seqs" not in engine
     assert settings["bare_environment"]["VLLM_ENABLE_V1_MULTIPROCESSING"] == "1"

@@ -4,8 +4,8 @@ import os
 import pytest
 
 from jobs.benchmark import main
-from jobs.benchmarks.commits import commits, seconds_per_row, seconds_per_row_of_a_call
-from jobs.benchmarks.report import Report
+from jobs.benchmarks.commits import commits, seconds_per_row
+from jobs.benchmarks.report import Report, from_here
 from jobs.benchmarks.rounds import by_turns
 from jobs.benchmarks.scale import together
 from t2ipal.store import Store
@@ -33,13 +33,6 @@ def test_a_stage_is_timed_from_its_first_commit_on():
     assert seconds_per_row([10.0, 12.0, 14.0], 4) == 4.0 / 8
     with pytest.raises(ValueError, match="too few"):
         seconds_per_row([10.0], 4)
-
-
-def test_a_call_is_timed_from_its_beginning_until_the_engine_is_no_longer_full():
-    done = [99.0, 12.0, 14.0, 13.0, 98.0]  # the last two were under way together
-    assert seconds_per_row_of_a_call(10.0, done, under_way=2) == 4.0 / 5
-    with pytest.raises(ValueError, match="too few"):
-        seconds_per_row_of_a_call(10.0, done, under_way=5)
 
 
 def test_commits_are_in_the_order_of_time(tmp_path):
@@ -74,6 +67,13 @@ def test_what_is_written_names_the_machine_and_the_versions(tmp_path):
     assert content["machine"]["cores"] >= 1
     assert {"torch", "ray", "diffusers"} <= set(content["versions"])
     assert report.text().endswith("rows 3\na table")
+
+
+def test_a_model_in_a_folder_is_named_as_from_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert from_here(str(tmp_path / "runs" / "random")) == "runs/random"
+    assert from_here("picturebook:writer") == "picturebook:writer"
+    assert from_here("/models/writer") == "/models/writer"
 
 
 def test_a_benchmark_of_a_recipe_that_is_not_there(capsys):
