@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Generator, Sequence
-from functools import partial
 from typing import Any
 
+from ray.data import ActorPoolStrategy
 from ray.data.llm import build_processor, vLLMEngineProcessorConfig
 
 from t2ipal.captions.collect import Answer
 from t2ipal.captions.requests import MakeRequests
+from t2ipal.captions.tokens import TokenizedRequests
 from t2ipal.captions_recipe import CaptionsRecipe
 from t2ipal.picturebook.weights import resolve
 from t2ipal.stages.ray_data import one_row_each, quiet_ray_data, startup_explained
@@ -29,23 +30,25 @@ def engine_answers(
     captions: CaptionsRecipe, shards: Sequence[str], make_requests: MakeRequests
 ) -> Generator[Answer]:
     """Yield the answers to all requests of some shards, in the order in which they come."""
+    model = resolve(captions.model)
     processor = build_processor(
-        engine_config(captions, resolve(captions.model), len(shards)),
+        engine_config(captions, model, len(shards)),
         preprocess=_identity,
         postprocess=_text_only,
         preprocess_map_kwargs=SMALL_STEP,
         postprocess_map_kwargs=SMALL_STEP,
     )
     with quiet_ray_data(), startup_explained("captions", "captions.model and captions.engine"):
-        rows = one_row_each(list(shards)).flat_map(partial(_requests, make_requests), **SMALL_STEP)
+        rows = one_row_each(list(shards)).flat_map(
+            TokenizedRequests,
+            fn_constructor_args=(make_requests, model, captions.engine),
+            compute=ActorPoolStrategy(size=1),
+            num_cpus=SMALL_STEP_CPUS,
+        )
         for row in processor(rows).iter_rows():
             yield Answer(
                 row["shard"], row["index"], row["candidate"], row["generated_text"] or "", row[_ERROR] or ""
             )
-
-
-def _requests(make_requests: MakeRequests, row: dict[str, Any]) -> list[dict[str, Any]]:
-    return [dict(request) for request in make_requests(row["shard"])]
 
 
 def _identity(row: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +68,6 @@ def engine_config(captions: CaptionsRecipe, model: str, shards: int) -> vLLMEngi
     bundle = {"CPU": workers.cpus if parts == 1 else max(workers.cpus / parts, 1.0)}
     if workers.gpus:
         bundle["GPU"] = workers.gpus / parts
-    small = {"num_cpus": SMALL_STEP_CPUS, "concurrency": (1, 1)}
     largest = min(workers.max, shards)
     engine = engine_arguments(captions)
     return vLLMEngineProcessorConfig(
@@ -79,9 +81,8 @@ def engine_config(captions: CaptionsRecipe, model: str, shards: int) -> vLLMEngi
         max_concurrent_batches=max(2, -(-2 * engine["max_num_seqs"] // captions.batch)),
         should_continue_on_error=True,
         log_engine_metrics=False,
-        chat_template_stage=small,
-        # The engine does both itself; as stages of their own they would be two more processes that import
-        # torch.
+        # The requests are tokenized, and the engine turns its tokens into text.
+        chat_template_stage=False,
         tokenize_stage=False,
         detokenize_stage=False,
         runtime_env={"env_vars": engine_environment(on_cpu=not workers.gpus)},
@@ -91,7 +92,12 @@ def engine_config(captions: CaptionsRecipe, model: str, shards: int) -> vLLMEngi
 def engine_arguments(captions: CaptionsRecipe) -> dict[str, Any]:
     """Return the arguments of vLLM's engine: the recipe's, and ours where it says nothing."""
     # Sequences at once as in vLLM's offline API. An engine of ray.data.llm would take half as many.
-    defaults: dict[str, Any] = {"disable_log_stats": True, "max_num_seqs": 256}
+    # An answer is taken when it is whole, and would be handed over anew with each of its tokens.
+    defaults: dict[str, Any] = {
+        "disable_log_stats": True,
+        "max_num_seqs": 256,
+        "stream_interval": captions.max_tokens,
+    }
     if captions.workers.gpus:
         defaults["max_num_batched_tokens"] = 8192
     return {**defaults, **required_arguments(captions), **captions.engine}
