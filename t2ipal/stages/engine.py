@@ -4,7 +4,7 @@ import os
 from collections.abc import Generator, Sequence
 from typing import Any
 
-from ray.data import ActorPoolStrategy
+from ray.data import ActorPoolStrategy, TaskPoolStrategy
 from ray.data.llm import build_processor, vLLMEngineProcessorConfig
 
 from t2ipal.captions.collect import Answer
@@ -19,9 +19,11 @@ from t2ipal.vllm_environment import QUIET
 # wait for ever.
 SMALL_STEP_CPUS = 0.1
 
-# One process does each of them for thousands of rows a second. Where a machine has few cores, each further
-# one that starts takes seconds of the engine's.
-SMALL_STEP: dict[str, Any] = {"num_cpus": SMALL_STEP_CPUS, "concurrency": 1}
+# Engines for which one process makes the requests, and one takes their answers: thousands a second. Where a
+# machine has few cores, each further process that starts takes seconds of the engine's.
+ENGINES_A_PROCESS = 8
+
+WHOLE_ANSWER = 1_000_000  # tokens, more than any has
 
 _ERROR = "__inference_error__"  # ray.data.llm's column
 
@@ -31,18 +33,20 @@ def engine_answers(
 ) -> Generator[Answer]:
     """Yield the answers to all requests of some shards, in the order in which they come."""
     model = resolve(captions.model)
+    processes = -(-min(captions.workers.max, len(shards)) // ENGINES_A_PROCESS)
+    small_step = {"num_cpus": SMALL_STEP_CPUS, "compute": TaskPoolStrategy(size=processes)}
     processor = build_processor(
         engine_config(captions, model, len(shards)),
         preprocess=_identity,
         postprocess=_text_only,
-        preprocess_map_kwargs=SMALL_STEP,
-        postprocess_map_kwargs=SMALL_STEP,
+        preprocess_map_kwargs=small_step,
+        postprocess_map_kwargs=small_step,
     )
     with quiet_ray_data(), startup_explained("captions", "captions.model and captions.engine"):
         rows = one_row_each(list(shards)).flat_map(
             TokenizedRequests,
             fn_constructor_args=(make_requests, model, captions.engine),
-            compute=ActorPoolStrategy(size=1),
+            compute=ActorPoolStrategy(size=processes),
             num_cpus=SMALL_STEP_CPUS,
         )
         for row in processor(rows).iter_rows():
@@ -96,7 +100,7 @@ def engine_arguments(captions: CaptionsRecipe) -> dict[str, Any]:
     defaults: dict[str, Any] = {
         "disable_log_stats": True,
         "max_num_seqs": 256,
-        "stream_interval": captions.max_tokens,
+        "stream_interval": WHOLE_ANSWER,
     }
     if captions.workers.gpus:
         defaults["max_num_batched_tokens"] = 8192

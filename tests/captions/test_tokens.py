@@ -62,5 +62,7 @@ def test_the_engines_own_tokenizer_is_used(folder, tmp_path):
 
 def test_a_model_that_holds_no_conversation(tmp_path):
     word_tokenizer(WORDS).save_pretrained(tmp_path)
-    with pytest.raises(UserError, match="no chat template"):
+    with pytest.raises(
+        UserError, match=r"takes no conversations .*chat_template.* tuned to follow instructions"
+    ):
         TokenizedRequests(make_requests, str(tmp_path), {})

@@ -11,7 +11,7 @@ from t2ipal.captions.rounds import Rounds
 from t2ipal.errors import UserError
 from t2ipal.run_files import CAPTION_DRAFTS, CAPTION_REPORT
 from t2ipal.stages import captions
-from t2ipal.stages.engine import engine_config
+from t2ipal.stages.engine import WHOLE_ANSWER, engine_arguments, engine_config
 from t2ipal.store import Store
 from t2ipal.vocabulary import Vocabulary
 from tests.captions.writing import ask
@@ -205,3 +205,9 @@ def test_where_the_engine_runs(recipe, workers, engine, bundle):
     assert engine_config(changed, "model", shards=1).concurrency == (1, 1)
     on_cpu = "VLLM_CPU_KVCACHE_SPACE" in config.runtime_env["env_vars"]
     assert on_cpu == (bundle["GPU"] == 0)
+
+
+def test_the_engine_hands_an_answer_over_when_it_is_whole_unless_the_recipe_says_otherwise():
+    assert engine_arguments(tiny_recipe().captions)["stream_interval"] == WHOLE_ANSWER
+    asked = tiny_recipe(captions={"engine": {"stream_interval": 3}}).captions
+    assert engine_arguments(asked)["stream_interval"] == 3
