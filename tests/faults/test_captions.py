@@ -60,7 +60,7 @@ def recipe(tmp_path_factory):
         captions={
             "model": str(folder),
             "count": 400,
-            "shard_rows": 50,
+            "shard_rows": 25,  # more of them than two engines have in hand while a third one starts
             "candidates": 2,
             "max_tokens": 4,
             "batch": 10,
