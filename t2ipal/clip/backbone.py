@@ -97,7 +97,12 @@ class Backbone:
     @torch.no_grad()
     def images(self, images: Sequence[Image.Image]) -> ImageFeatures:
         """Features of PIL images of any size and mode."""
-        return self.pixels(self.preprocess([image.convert("RGB") for image in images]))
+        return self.fitted(self.preprocess.fit(images))
+
+    @torch.no_grad()
+    def fitted(self, fitted: Tensor) -> ImageFeatures:
+        """Features of images [B, H, W, 3] uint8 that `preprocess.fit` made."""
+        return self.pixels(self.preprocess.normalise(fitted.to(self.device)))
 
     @torch.no_grad()
     def pixels(self, pixels: Tensor) -> ImageFeatures:

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from torch import Tensor
+from torchvision.transforms import Compose
+from torchvision.transforms.functional import normalize
 
 Box = tuple[
     float, float, float, float
@@ -25,9 +28,26 @@ class Preprocess:
     ]  # open_clip's preprocess_cfg: size, mean, std, interpolation, resize_mode, fill_color
 
     def __call__(self, images: Sequence[Image.Image]) -> Tensor:
-        """Return [B, 3, size, size] float32."""
-        transform = image_transform_v2(PreprocessCfg(**self.config), is_train=False)
-        return torch.stack([transform(self._bounded(image)) for image in images])
+        """Return [B, 3, H, W] float32."""
+        return self.normalise(self.fit(images))
+
+    def fit(self, images: Sequence[Image.Image]) -> Tensor:
+        """Return images in the size of the input, [B, H, W, 3] uint8.
+
+        By Pillow and NumPy alone, for any thread beside the model's: torch would give each its own pool of
+        threads (`t2ipal.model_thread`).
+        """
+        # What comes after are open_clip's conversion to RGB, to a tensor, and its normalisation.
+        *resize, _, _, _ = image_transform_v2(PreprocessCfg(**self.config), is_train=False).transforms
+        shown = [Compose(resize)(self._bounded(image.convert("RGB"))) for image in images]
+        return torch.from_numpy(np.stack([np.asarray(image) for image in shown]))
+
+    def normalise(self, fitted: Tensor) -> Tensor:
+        """Return what the model takes [B, 3, H, W] float32 of `fit`'s images, on their device."""
+        pixels = fitted.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+        mean, std = self.config["mean"], self.config["std"]
+        inputs: Tensor = normalize(pixels.div_(255), mean, std, inplace=True)
+        return inputs
 
     def _bounded(self, image: Image.Image) -> Image.Image:
         """Return an image that cannot grow without bound when it is resized; most come back as they are.

@@ -8,7 +8,7 @@ changed.
 
 import io
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain
@@ -32,6 +32,9 @@ from t2ipal.tuning.source import LABELLED, SYNTHETIC, is_crop, planned_images, v
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from PIL import Image
+
+    from t2ipal.clip.vision import ImageFeatures
 
 STAGE = "features"
 IMAGES, CAPTIONS, TEST, TRAIN = SYNTHETIC, CAPTION_FEATURES, "test_features", LABELLED  # tables
@@ -192,7 +195,7 @@ class FeatureExtractor:
             CAPTIONS: self._captions,
             **{table: partial(self._photos, purpose) for table, purpose in PHOTOS.items()},
         }
-        table = self._on_its_thread(compute[work.table], work.shard)
+        table = compute[work.table](work.shard)
         if broken := not_finite(table):
             raise UserError(
                 f"features: the backbone {self._recipe.backbone.model!r} gives NaN or infinite numbers for "
@@ -218,10 +221,9 @@ class FeatureExtractor:
                 return image
             return draw_view(image, name, asked.least_area, self._recipe.seed)
 
-        features = [
-            self._backbone.images([view(*each) for each in batch]) for batch in _batches(views, asked.batch)
-        ]
-        return image_table([name for name, _ in views], [row["labels"] for _, row in views], features)
+        features = self._seen([view(*each) for each in batch] for batch in _batches(views, asked.batch))
+        names, labels = [name for name, _ in views], [row["labels"] for _, row in views]
+        return self._on_its_thread(image_table, names, labels, features)
 
     def _captions(self, shard: str) -> "pa.Table":
         from t2ipal.clip.feature_tables import caption_table
@@ -229,24 +231,30 @@ class FeatureExtractor:
         columns = ["caption_id", "labels", "text"]
         rows = self._store.shards("captions").read(shard, columns).to_pylist()
         texts = [row["text"] for row in rows]
-        features = [self._backbone.sentences(batch) for batch in _batches(texts, self._recipe.features.batch)]
-        return caption_table([row["caption_id"] for row in rows], [row["labels"] for row in rows], features)
+        batches = _batches(texts, self._recipe.features.batch)
+        features = [self._on_its_thread(self._backbone.sentences, batch) for batch in batches]
+        names, labels = [row["caption_id"] for row in rows], [row["labels"] for row in rows]
+        return self._on_its_thread(caption_table, names, labels, features)
 
     def _photos(self, purpose: Purpose, shard: str) -> "pa.Table":
         from t2ipal.clip.feature_tables import evaluation_table
 
         dataset = self._open(purpose)
         numbers = part_numbers(shard, len(dataset))
-        features = [
-            self._backbone.images([dataset.image(i) for i in batch])
-            for batch in _batches(numbers, self._recipe.features.batch)
-        ]
-        return evaluation_table(
+        batches = _batches(numbers, self._recipe.features.batch)
+        features = self._seen([dataset.image(i) for i in batch] for batch in batches)
+        return self._on_its_thread(
+            evaluation_table,
             [dataset.name(i) for i in numbers],
             [dataset.labels(i) for i in numbers],
             [dataset.ignored(i) for i in numbers],
             features,
         )
+
+    def _seen(self, batches: "Iterable[list[Image.Image]]") -> "list[ImageFeatures]":
+        """Return the features of batches of images, decoded and resized here, beside the model's thread."""
+        fit = self._backbone.preprocess.fit
+        return [self._on_its_thread(self._backbone.fitted, fit(batch)) for batch in batches]
 
     def _open(self, purpose: Purpose) -> Dataset:
         """Opened once: large ones take seconds."""
