@@ -16,11 +16,13 @@ TIMEOUT_S = 60.0
 
 
 def ask(url: str, image: Image.Image) -> dict[str, Any]:
-    """Send an image to the endpoint and return its answer; UserError when there is none."""
+    """Send an image to the endpoint and return what it says of it; UserError when it says nothing."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     request = urllib.request.Request(
-        f"{url.rstrip('/')}/v1/labels", data=buffer.getvalue(), headers={"Content-Type": "image/png"}
+        f"{url.rstrip('/')}/v1/recognize?scores=true",
+        data=buffer.getvalue(),
+        headers={"Content-Type": "image/png"},
     )
     # The endpoint is on this machine: a proxy of the environment would look for it on its own.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -36,7 +38,8 @@ def ask(url: str, image: Image.Image) -> dict[str, Any]:
         raise UserError(
             f"the endpoint {url} does not answer: {error}", "check serve.host and serve.port in the recipe"
         ) from error
-    return answer
+    (result,) = answer["results"]
+    return {"recognizer": answer["recognizer"], "version": answer["version"], **result}
 
 
 def _detail(error: urllib.error.HTTPError) -> str:

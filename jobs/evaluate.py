@@ -89,7 +89,7 @@ def evaluate(recipe: Recipe, run: Store, out: Store, names: Sequence[str], seeds
 
 def evaluate_bundle(uri: str, recipe: Recipe, out: Store) -> dict[str, Any]:
     """Score a finished recognizer on the recipe's photos; return the figures."""
-    from t2ipal.bundle import Recognizer
+    from t2ipal import Recognizer
 
     recognizer = Recognizer.load(uri)
     card = recognizer.card

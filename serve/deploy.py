@@ -9,7 +9,8 @@ from typing import Any
 
 from serve.args import ServeArgs
 from t2ipal.errors import UserError
-from t2ipal.recipe import APPLICATION, Recipe, ServeRecipe
+from t2ipal.recipe import Recipe
+from t2ipal.serve_recipe import APPLICATION, ServeRecipe
 from t2ipal.store import Store
 
 BUNDLE = "bundle"
@@ -74,7 +75,7 @@ def deployed(recipe: Recipe, store: Store, lasts: bool = False) -> Iterator[str]
     logging.getLogger("ray.serve").setLevel(logging.WARNING)  # of this process; the job tells what happens
     try:
         serve.start(http_options={"host": settings.host, "port": settings.port})
-        args = ServeArgs.of(settings, store.uri_of(BUNDLE))
+        args = ServeArgs.of(settings, recipe.name, store.uri_of(BUNDLE))
         serve.run(build(args), name=settings.application, route_prefix=_route(settings))
         yield f"http://{_reachable(settings.host)}:{settings.port}{_route(settings).rstrip('/')}"
     except BaseException:

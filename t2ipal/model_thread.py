@@ -9,7 +9,7 @@ and has it filled with zeros, page by page, when the next operation asks for as 
 
 import ctypes
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 # Of <malloc.h>: what mallopt() sets, and to what. Threads have memory in heaps of 64 MiB, of which an empty
@@ -37,7 +37,17 @@ class ModelThread:
         **kwargs: Arguments.kwargs,
     ) -> Result:
         """Return what the function returns there, or raise what it raises."""
-        return self._pool.submit(function, *args, **kwargs).result()
+        return self.submit(function, *args, **kwargs).result()
+
+    def submit(
+        self,
+        function: Callable[Arguments, Result],
+        /,
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Future[Result]:
+        """Have the function called there, and return at once."""
+        return self._pool.submit(function, *args, **kwargs)
 
 
 def keep_freed_memory() -> None:

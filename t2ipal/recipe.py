@@ -22,11 +22,10 @@ from t2ipal.images_recipe import ImagesRecipe
 from t2ipal.method_settings import MethodsSettings
 from t2ipal.recipe_paths import Written, absolute, as_written, resolve_paths
 from t2ipal.section import Bounds, DType, Positive, Section, Several, Workers
+from t2ipal.serve_recipe import ServeRecipe
 from t2ipal.validation import describe
 from t2ipal.vocabulary import Vocabulary
 from t2ipal.yaml_file import read_yaml
-
-APPLICATION = "t2ipal"  # the endpoint's name, unless a recipe gives it one of its own
 
 
 class BackboneRecipe(Section):
@@ -132,44 +131,6 @@ class EvaluateRecipe(Section):
             "zero_shot_dense_standardised",
         ]
     ] = ("zero_shot", "zero_shot_standardised")
-
-
-class Replicas(Bounds):
-    """Bounds of the endpoint's autoscaling."""
-
-    max: Positive = 2
-
-
-class ServeBatch(Section):
-    """Requests answered together: at most `max_size`, after waiting at most `wait_s` seconds."""
-
-    max_size: Positive = 8
-    wait_s: Annotated[float, Field(ge=0)] = 0.01
-
-
-class EndpointSettings(Section):
-    """How the recognizer answers, wherever it listens."""
-
-    replicas: Replicas = Replicas()
-    target_ongoing_requests: Annotated[float, Field(gt=0)] = 4.0  # per replica; autoscaling aims at it
-    max_queued_requests: Positive = 64  # beyond them requests are refused with the status below
-    overload_status: Literal[429, 503] = 503
-    retry_after_s: Annotated[float, Field(ge=0)] = 1.0  # told to clients that were refused
-    batch: ServeBatch = ServeBatch()
-    max_image_bytes: Positive = 16 * 2**20
-    max_image_pixels: Positive = 50_000_000
-    cpus: Annotated[float, Field(ge=0)] = 1.0  # of a replica
-    gpus: Annotated[float, Field(ge=0)] = 0.0
-    threads: Positive | None = None  # of torch in a replica; None: as many as its CPUs, rounded up
-
-
-class ServeRecipe(EndpointSettings):
-    """The HTTP endpoint that a job starts."""
-
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=1, le=65535)] = 8000
-    # Its name in Ray Serve; any other than this one becomes the path of its URL, beside other applications.
-    application: Annotated[str, Field(pattern=r"^[\w-]+$")] = APPLICATION
 
 
 class RayRecipe(Section):

@@ -39,8 +39,8 @@ def test_no_proxy_stands_between_the_job_and_its_endpoint(server, monkeypatch):
     url, answer = server
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")  # where nobody listens
     monkeypatch.delenv("no_proxy", raising=False)
-    answer.update(status=200, body=b'{"labels": []}')
-    assert ask(url, IMAGE) == {"labels": []}
+    answer.update(status=200, body=b'{"recognizer": "r", "version": "v", "results": [{"labels": []}]}')
+    assert ask(url, IMAGE) == {"recognizer": "r", "version": "v", "labels": []}
 
 
 @pytest.mark.parametrize(

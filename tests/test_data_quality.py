@@ -40,6 +40,7 @@ def small():
     return type(load_recipe(DEFAULT_RECIPE)).model_validate(settings)
 
 
+@pytest.mark.slow
 def test_a_whole_study(tmp_path, capsys, hasty, monkeypatch):
     recipe, out = small(), tmp_path / "out"
     plain, filtered = ("16x1", "16x1/lowest=0.5")

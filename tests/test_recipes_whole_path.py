@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from t2ipal.bundle import Recognizer
+from t2ipal import Recognizer
 from t2ipal.images.plan import image_shards
 from t2ipal.recipe import load_recipe
 from t2ipal.run_files import METRICS

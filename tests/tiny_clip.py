@@ -41,7 +41,9 @@ def tiny_backbone(tower: str, **settings: object) -> Backbone:
     return load_backbone(BackboneRecipe(model=tiny_folder(tower), **settings))
 
 
-def write_tiny_clip(folder: Path, tower: str, custom_text: bool = False, **text: object) -> Path:
+def write_tiny_clip(
+    folder: Path, tower: str, custom_text: bool = False, seed: int = 0, **text: object
+) -> Path:
     """Write a model folder for open_clip's `local-dir:`; `text` overrides keys of text_cfg."""
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = {word: i for i, word in enumerate(["<pad>", "<unk>", *WORDS, "<begin>", "<end>"])}
@@ -63,7 +65,7 @@ def write_tiny_clip(folder: Path, tower: str, custom_text: bool = False, **text:
     preprocess = {"mean": [0.5] * 3, "std": [0.25] * 3, "interpolation": "bicubic", "resize_mode": "squash"}
     content = {"model_cfg": config, "preprocess_cfg": preprocess}
     (folder / "open_clip_config.json").write_text(json.dumps(content))
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
     # As drawn by open_clip a ResNet hardly sees its input: its residual branches are zero, its other layers
     # shrink it.

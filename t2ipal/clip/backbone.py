@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from t2ipal.clip.chunks import in_chunks, in_parts
+from t2ipal.clip.identity import weights_digest
 from t2ipal.clip.packed import PackedNames
 from t2ipal.clip.preprocess import Preprocess
 from t2ipal.clip.text import ClassTokens, TextFeatures, TextTower, Tokenizer
@@ -36,6 +37,7 @@ class Backbone:
     def __init__(self, model: Any, tokenizer: Tokenizer, recipe: BackboneRecipe) -> None:
         self.recipe = recipe
         self._model = model.eval().requires_grad_(False)
+        self.digest = weights_digest(model.state_dict())  # before they are rounded
         self._model.visual.to(_DTYPES[recipe.dtype])
         self._text = TextTower(self._model, tokenizer)
         wanted = {"size": recipe.image_size, "resize_mode": recipe.resize}

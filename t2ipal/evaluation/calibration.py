@@ -47,8 +47,8 @@ class Calibration:
         slope, intercept = np.array(lines).T
         return cls(slope, intercept)
 
-    def probabilities(self, scores: Scores) -> NDArray[np.float64]:
-        """Probabilities [N, C], 0 to 1, of `scores` [N, C]."""
+    def probabilities(self, scores: Scores | NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probabilities, 0 to 1, of `scores` [N, C] or [C]."""
         result: NDArray[np.float64] = expit(self.slope * scores + self.intercept)
         return result
 

@@ -6,11 +6,11 @@ import warnings
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 # What cameras and browsers send. Pillow reads many more formats, some by decoders that few people have
 # tested.
-_READABLE = ("BMP", "GIF", "JPEG", "PNG", "WEBP")
+_READABLE = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 
 # Of 0 to 100. With the most an image of 512 pixels takes three times as long, one of noise, as a model with
 # random weights paints, twenty times; the files are as large.
@@ -19,6 +19,10 @@ _LOSSLESS_EFFORT = 50
 
 class ImageError(ValueError):
     """The bytes are not an image we can read."""
+
+
+class UnknownFormat(ImageError):
+    """The bytes do not begin as a format does that we read."""
 
 
 class ImageTooLarge(ImageError):
@@ -49,9 +53,11 @@ def sha256(data: bytes) -> str:
 def decode(data: bytes, max_pixels: int | None = None) -> Image.Image:
     """Return the RGB image that a person would see: turned as its EXIF tag says, transparency over white.
 
-    Of an animation it is the first frame. Raises ImageTooLarge before any pixel is decoded, ImageError for
-    all else that cannot be read.
+    Of an animation, or of many pages, it is the first. Raises UnknownFormat and ImageTooLarge before any
+    pixel is decoded, ImageError for all else that cannot be read.
     """
+    if not data:
+        raise ImageError("the image is empty: it has no bytes")
     try:
         with warnings.catch_warnings():
             # Pillow warns about sizes of its own choice; ours is checked below.
@@ -60,9 +66,11 @@ def decode(data: bytes, max_pixels: int | None = None) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise ImageTooLarge(str(error)) from error
     except Exception as error:
-        raise ImageError(
-            "the bytes are not an image in a known format (JPEG, PNG, WebP, GIF, BMP)"
-        ) from error
+        if isinstance(error, UnidentifiedImageError) and not _begins_as_known(data):
+            raise UnknownFormat(
+                "the bytes are not an image in a known format (JPEG, PNG, WebP, GIF, TIFF, BMP)"
+            ) from error
+        raise ImageError(f"the image is damaged: {error}") from error
     if max_pixels is not None and image.width * image.height > max_pixels:
         raise ImageTooLarge(
             f"the image has {image.width} x {image.height} pixels; at most {max_pixels} are read"
@@ -74,6 +82,11 @@ def decode(data: bytes, max_pixels: int | None = None) -> Image.Image:
         Exception
     ) as error:  # on broken bytes decoders raise nearly anything: OSError, SyntaxError, struct.error
         raise ImageError(f"the image is damaged: {error}") from error
+
+
+def _begins_as_known(data: bytes) -> bool:
+    """Say whether the first bytes are those of a format that is read: what follows is damaged then."""
+    return any(accept(data[:16]) for accept in (Image.OPEN[name][1] for name in _READABLE) if accept)
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -2,6 +2,7 @@
 
 import time
 
+from t2ipal.card import FORMAT
 from t2ipal.errors import UserError
 from t2ipal.recipe import Recipe
 from t2ipal.results import Results
@@ -50,7 +51,7 @@ def made_from(recipe: Recipe, store: Store) -> dict[str, str]:
     result = Trial.of(recipe, store).result
     files = [result] if recipe.evaluate.dataset is None else [result, METRICS]
     data = short_digest(*(store.read_bytes(name) for name in files))
-    return {"recipe": recipe.fingerprint(STAGE), "data": data}
+    return {"recipe": recipe.fingerprint(STAGE), "data": data, "format": str(FORMAT)}
 
 
 def _write(recipe: Recipe, store: Store) -> None:

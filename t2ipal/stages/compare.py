@@ -25,7 +25,7 @@ from t2ipal.tuning.trial import Trial
 from t2ipal.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from t2ipal.bundle import Recognizer
+    from t2ipal import Recognizer
     from t2ipal.clip import Backbone
     from t2ipal.methods import Method
     from t2ipal.methods.fusion import Range

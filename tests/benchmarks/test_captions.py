@@ -45,6 +45,7 @@ def test_the_recipe_of_a_full_size_model(tmp_path):
     assert len(AutoTokenizer.from_pretrained(folder)) == config.vocab_size
 
 
+@pytest.mark.slow
 @pytest.mark.whole_job
 @pytest.mark.timeout(600)
 def test_the_stage_beside_the_engine_in_its_own_set_up(tmp_path, monkeypatch):

@@ -45,6 +45,7 @@ def test_plain_diffusers_loads_the_variant_of_the_weights(tmp_path):
     assert paint_bare(recipe_of(str(tmp_path), variant="fp16")) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.whole_job
 def test_the_stage_beside_plain_diffusers(painter):
     report = benchmark(recipe_of(painter), rows=6, rounds=1)

@@ -4,6 +4,7 @@ from jobs.benchmarks.scale import benchmark
 from tests.recipes import tiny_recipe
 
 
+@pytest.mark.slow
 @pytest.mark.whole_job
 @pytest.mark.timeout(600)
 def test_workers_and_drivers_are_measured(tmp_path):

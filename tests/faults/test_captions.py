@@ -20,7 +20,7 @@ from tests.recipes import tiny_recipe
 from tests.tiny_models import save_writer
 from tests.whole_table import read_all
 
-pytestmark = [pytest.mark.whole_job, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.whole_job, pytest.mark.timeout(1200)]
 
 ENGINE = "vLLMEngine"
 # A sum in another order may end in another word: the engine batches what is there at the moment.

@@ -15,7 +15,7 @@ from tests.recipes import tiny_recipe
 from tests.s3_server import FULL, READ_ONLY
 from tests.tiny_models import save_painter
 
-pytestmark = [pytest.mark.whole_job, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.whole_job, pytest.mark.timeout(1200)]
 
 PAINTER = "ShardPainter"
 SHARDS = 18

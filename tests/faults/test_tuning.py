@@ -17,7 +17,7 @@ from tests.faults.cluster import disturbed, until
 from tests.faults.driver import Driver
 from tests.finished_images import compute_features, finished_images
 
-pytestmark = [pytest.mark.whole_job, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.whole_job, pytest.mark.timeout(1200)]
 
 WORKER = "RayTrainWorker"
 EPOCHS = 16

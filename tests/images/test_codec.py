@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from t2ipal.images.codec import ImageError, ImageTooLarge, decode, encode, sha256
+from t2ipal.images.codec import ImageError, ImageTooLarge, UnknownFormat, decode, encode, sha256
 
 
 @pytest.fixture
@@ -72,17 +72,24 @@ def test_the_first_frame_of_an_animation(picture):
     )
 
 
-@pytest.mark.parametrize("data", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"%PDF-1.7", b"<svg/>"])
+@pytest.mark.parametrize("data", [b"hello", b"%PDF-1.7", b"<svg/>", b"RIFF\x00\x00\x00\x00WAVEfmt "])
 def test_not_an_image(data):
-    with pytest.raises(ImageError, match="not an image in a known format"):
+    with pytest.raises(UnknownFormat, match="not an image in a known format"):
         decode(data)
 
 
-@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "BMP"])
-def test_a_truncated_image(picture, format):
+def test_no_bytes():
+    with pytest.raises(ImageError, match="the image is empty"):
+        decode(b"")
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"])
+@pytest.mark.parametrize("kept", [20, 0.5])
+def test_a_truncated_image(picture, format, kept):
     data = saved(picture, format)
-    with pytest.raises(ImageError):
-        decode(data[: len(data) // 2])
+    with pytest.raises(ImageError, match="the image is damaged") as raised:
+        decode(data[: kept if kept > 1 else int(len(data) * kept)])
+    assert not isinstance(raised.value, UnknownFormat)
 
 
 def test_too_many_pixels(picture):

@@ -2,22 +2,23 @@ import numpy as np
 import pytest
 from safetensors.torch import save
 
-from t2ipal.bundle import Recognizer, save_bundle
+from t2ipal import Recognizer
+from t2ipal.bundle import save_bundle
 from t2ipal.evaluation.calibration import Calibration
 from t2ipal.evaluation.fitted import Fitted
 from t2ipal.store import Store
 from t2ipal.tuning.trial import Trial
 from tests.recipes import tiny_recipe
+from tests.serve.here import without_ray
 from tests.tiny_clip import tiny_backbone, tiny_folder
 from tests.tuning.tiny_set import tiny_settings
 
 
-@pytest.fixture(scope="session")
-def run(tmp_path_factory):
+def finished(folder, seed=0):
     """The recipe and the folder of a finished run, with a tiny random recognizer in its bundle."""
     methods = tiny_settings().model_dump(mode="json")
-    recipe = tiny_recipe(backbone={"model": tiny_folder("resnet")}, methods=methods)
-    store = Store.open(str(tmp_path_factory.mktemp("run")))
+    recipe = tiny_recipe(backbone={"model": tiny_folder("resnet")}, methods=methods, seed=seed)
+    store = Store.open(str(folder))
     store.claim(recipe)
     store.write_json(
         "evaluation/metrics.json", {"dataset": "none", "split": "test", "images": 0, "methods": {}}
@@ -30,10 +31,30 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    return finished(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="session")
 def bundle(run) -> str:
     return f"{run[1].uri}/bundle"
 
 
 @pytest.fixture(scope="session")
+def other_bundle(tmp_path_factory) -> str:
+    """Of a recognizer that was tuned with another seed."""
+    _, store = finished(tmp_path_factory.mktemp("other"), seed=1)
+    return f"{store.uri}/bundle"
+
+
+@pytest.fixture(scope="session")
 def recognizer(bundle) -> Recognizer:
     return Recognizer.load(bundle)
+
+
+@pytest.fixture(scope="module")
+def no_ray():
+    """Replicas in this process, in a module that starts no Ray Serve."""
+    patch = without_ray()
+    yield
+    patch.undo()

@@ -1,25 +1,31 @@
-import json
+"""The endpoint on Ray Serve."""
+
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import psutil
 import pytest
 from PIL import Image
 from ray import serve
+from ray.serve.context import _get_global_client
+from ray.serve.schema import ServeDeploySchema
 
 from serve.app import build
-from serve.args import ServeArgs
 from serve.deploy import deployed
+from t2ipal import Recognizer
+from tests.serve.here import served
 from tests.serve.http import free_port, noise, png
 
-LIMITS = {"max_image_bytes": 100_000, "max_image_pixels": 10_000}
+LIMITS = {"image_bytes": 100_000, "body_bytes": 200_000, "image_pixels": 10_000}
 WAIT = 8.0  # seconds
 
 
 @pytest.fixture(scope="module")
 def url(ray_cluster, run):
     recipe, store = run
-    settings = {"port": free_port(), "cpus": 0.5, **LIMITS}
+    settings = {"port": free_port(), "cpus": 0.5, "limits": recipe.serve.limits.model_copy(update=LIMITS)}
     with deployed(
         recipe.model_copy(update={"serve": recipe.serve.model_copy(update=settings)}), store
     ) as url:
@@ -27,89 +33,73 @@ def url(ray_cluster, run):
     serve.shutdown()
 
 
-def post(url, data, kind="image/png", path="/v1/labels"):
-    headers = {"Content-Type": kind} if kind else {}
-    return httpx.post(f"{url}{path}", content=data, headers=headers, timeout=60)
+def post(url, data, kind="image/png", **options):
+    return httpx.post(
+        f"{url}/v1/recognize", content=data, headers={"Content-Type": kind}, params=options, timeout=60
+    )
+
+
+def scores(response):
+    assert response.status_code == 200, response.text
+    return response.json()["results"][0]["scores"]
 
 
 def test_an_image_gets_the_recognizers_answer(url, recognizer):
-    image = noise(0)
-    response = post(url, png(image))
-    assert response.status_code == 200
-    answer = response.json()
-    (expected,) = recognizer.predict([image])
-    assert answer["scores"] == pytest.approx(expected.scores, abs=1e-5)
-    assert list(answer["scores"]) == ["fish", "house", "tree"]
-    names = [label["name"] for label in answer["labels"]]
-    assert names == list(expected.labels)
-    assert "fish" in names
-    assert "tree" not in names
-    for label in answer["labels"]:
-        assert label["score"] == answer["scores"][label["name"]]
-        left, top, right, bottom = label["where"]["box"]
-        assert 0 <= left < right <= 1
-        assert 0 <= top < bottom <= 1
-    assert answer["model"] == "tiny"
+    (expected,) = recognizer.predict([noise(0)])
+    response = post(url, png(noise(0)), scores=True)
+    assert scores(response) == pytest.approx(expected.scores, abs=1e-6)
+    assert response.json()["version"] == recognizer.version
+    assert response.json()["recognizer"] == "tiny"
 
 
-def test_requests_at_the_same_time_get_their_own_answers(url, recognizer):
-    images = [noise(seed) for seed in range(24)]
+def test_requests_at_the_same_time_get_their_own_answers_to_the_last_bit(url):
+    images = [png(noise(seed)) for seed in range(24)]
+    alone = [scores(post(url, image, scores=True)) for image in images[:4]]
     with ThreadPoolExecutor(24) as pool:
-        answers = [each.json() for each in pool.map(lambda image: post(url, png(image)), images)]
-    expected = [prediction.scores for prediction in recognizer.predict(images)]
-    for answer, scores in zip(answers, expected, strict=True):
-        assert answer["scores"] == pytest.approx(scores, abs=1e-5)
+        together = list(pool.map(lambda image: scores(post(url, image, scores=True)), images))
+    assert together[:4] == alone
+    assert len({tuple(each.values()) for each in together}) == 24
 
 
-def test_the_model_is_described(url, recognizer):
-    card = httpx.get(f"{url}/v1/model", timeout=60).json()
-    assert card == recognizer.card.public().model_dump(mode="json")
-    assert card["backbone"]["model"] == "resnet"  # the folder's name, not where it is
-    assert "/" not in json.dumps(card)
-    assert list(card["classes"]) == ["fish", "house", "tree"]
+def test_what_is_refused_keeps_its_status_and_its_reason(url):
+    refused = [
+        (post(url, b"hello"), 415, "not an image"),
+        (post(url, png(noise(0))[:2000]), 422, "damaged"),
+        (post(url, bytes(100_001)), 413, "at most 100000"),
+        (post(url, png(Image.new("1", (101, 100)))), 422, "101 x 100 pixels"),
+        (post(url, png(noise(0)), recognizer="other"), 404, "no recognizer 'other'"),
+        (post(url, png(noise(0)), top_k=0), 422, "top_k"),
+        (post(url, iter([bytes(150_000)] * 2)), 413, "larger than 200000"),
+    ]
+    for response, status, message in refused:
+        assert (response.status_code, message in response.json()["detail"]) == (status, True), response.text
 
 
-@pytest.mark.parametrize(
-    ("data", "kind", "status", "message"),
-    [
-        (b"hello", "image/png", 400, "not an image"),
-        (b"", "image/png", 400, "not an image"),
-        (png(noise(0))[:2000], "image/png", 400, "damaged"),
-        (png(noise(0)), "application/json", 415, "Content-Type image/"),
-        (png(noise(0)), None, 415, "Content-Type image/"),
-        (bytes(100_001), "image/png", 413, "larger than 100000 bytes"),
-        (png(Image.new("1", (101, 100))), "image/png", 413, "101 x 100 pixels"),
-    ],
-    ids=["text", "empty", "cut off", "wrong type", "no type", "bytes", "pixels"],
-)
-def test_a_bad_request_is_told_what_is_wrong(url, data, kind, status, message):
-    response = post(url, data, kind)
-    assert response.status_code == status
-    assert message in response.json()["detail"]
-
-
-def test_a_large_body_of_unknown_length(url):
-    response = post(url, iter([bytes(60_000)] * 2))
-    assert response.status_code == 413
-
-
-def test_what_a_browser_may_ask(url):
-    assert httpx.get(f"{url}/v1/labels", timeout=60).status_code == 405
+def test_every_path_answers(url):
+    for path in ("", "healthz", "readyz", "v1/recognizers", "v1/vocabulary", "openapi.json", "-/healthz"):
+        assert httpx.get(f"{url}/{path}", timeout=60).status_code == 200, path
+    assert httpx.get(f"{url}/v1/recognize", timeout=60).status_code == 405
     assert httpx.get(f"{url}/nothing", timeout=60).status_code == 404
-    assert httpx.get(f"{url}/-/healthz", timeout=60).status_code == 200
-    paths = httpx.get(f"{url}/openapi.json", timeout=60).json()["paths"]
-    assert {path: list(methods) for path, methods in paths.items()} == {
-        "/v1/labels": ["post"],
-        "/v1/model": ["get"],
-    }
+
+
+def test_figures_for_prometheus(url):
+    post(url, png(noise(0)))
+
+    def counted():
+        text = httpx.get(f"{url}/metrics", timeout=60).text
+        return "ray_serve_num_http_requests" in text or "ray_serve" in text
+
+    deadline = time.monotonic() + 60  # Ray's agent is told every few seconds
+    while not counted():
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
 
 
 @pytest.fixture(scope="module")
 def small(url, bundle):
     """One replica that waits long to fill a batch of 4, has two batches at a time, and 4 requests waiting."""
-    limits = {"target_ongoing_requests": 1, "max_queued_requests": 4, "replicas": {"max": 1}, "cpus": 0.5}
-    refusal = {"overload_status": 429, "retry_after_s": 7}
-    args = ServeArgs(bundle=bundle, batch={"max_size": 4, "wait_s": WAIT}, **limits, **refusal)
+    limits = {"target_ongoing_requests": 1.0, "max_queued_requests": 4, "replicas": {"max": 1}, "cpus": 0.5}
+    args = served(bundle, batch={"max_size": 4, "wait_s": WAIT}, retry_after_s=7, **limits)
     serve.run(build(args), name="small", route_prefix="/small")
     return f"{url}/small"
 
@@ -131,3 +121,91 @@ def test_more_requests_than_it_can_take_are_refused(small):
     assert {each.status_code for each in responses} == {200, 429}
     assert {each.headers["retry-after"] for each in responses if each.status_code == 429} == {"7"}
     assert [each.status_code for each in together(small, 4)] == [200] * 4  # it has recovered
+
+
+def test_what_takes_too_long_is_refused(url, bundle):
+    args = served(bundle, batch={"max_size": 4, "wait_s": WAIT}, deadline_s=1.0, cpus=0.2)
+    serve.run(build(args), name="late", route_prefix="/late")
+    response = post(f"{url}/late", png(noise(0)))
+    assert (response.status_code, response.elapsed.total_seconds() < WAIT) == (504, True)
+    assert "within 1 s" in response.json()["detail"]
+    serve.delete("late")
+
+
+def deploy(bundle):
+    """Deploy two replicas by a configuration, as `serve deploy` does, and wait until they have it."""
+    settings = {"batch": {"max_size": 4, "wait_s": 0.2}, "replicas": {"min": 2, "max": 2}, "cpus": 0.2}
+    application = {
+        "name": "pool",
+        "route_prefix": "/pool",
+        "import_path": "serve.app:build",
+        "args": settings,
+        "deployments": [{"name": "Replica", "user_config": {"recognizers": {"tiny": bundle}}}],
+    }
+    client = _get_global_client()
+    client.deploy_apps(ServeDeploySchema.model_validate({"applications": [application]}), _blocking=True)
+
+
+@pytest.fixture(scope="module")
+def pool(url, bundle):
+    """Two replicas, each of which has a batch's time for a request."""
+    serve.delete("small")
+    deploy(bundle)
+    return f"{url}/pool"
+
+
+def under_load(url, event, seconds=2.0):
+    """Ask all the time, from four threads, have something happen meanwhile, and return the answers: those
+    until some seconds after it.
+    """
+    over = threading.Event()
+    responses = []
+
+    def ask(seed):
+        while not over.is_set():
+            responses.append(post(url, png(noise(seed)), scores=True))
+
+    with ThreadPoolExecutor(4) as pool:
+        asking = [pool.submit(ask, seed) for seed in range(4)]
+        time.sleep(seconds)
+        event()
+        time.sleep(seconds)
+        over.set()
+        for each in asking:
+            each.result()
+    return responses
+
+
+def test_no_request_is_lost_with_a_replica(pool):
+    def replicas():
+        title = "ServeReplica:pool:Replica"
+        return [
+            each for each in psutil.process_iter(["cmdline"]) if title in " ".join(each.info["cmdline"] or [])
+        ]
+
+    def kill():
+        found = replicas()
+        assert len(found) == 2
+        found[0].kill()
+
+    responses = under_load(pool, kill)
+    assert len(responses) > 20
+    assert {response.status_code for response in responses} == {200}
+
+
+def test_a_recognizer_is_changed_while_it_answers(pool, other_bundle, tmp_path):
+    responses = under_load(pool, lambda: deploy(other_bundle))
+    assert {response.status_code for response in responses} == {200}
+    by_version = {}
+    for response in responses:
+        by_version.setdefault(response.json()["version"], set()).add(tuple(scores(response).values()))
+    first, second = by_version.values()
+    assert len(first) == len(second) == 4  # the answers to four images, the same at every time
+    assert not first & second
+
+    responses = under_load(pool, lambda: deploy(str(tmp_path / "nothing")))
+    assert {(response.status_code, response.json()["version"]) for response in responses} == {
+        (200, Recognizer.load(other_bundle).version)
+    }
+    (after,) = httpx.get(f"{pool}/v1/recognizers", timeout=60).json()
+    assert "is not a recognizer bundle" in after["failed"]

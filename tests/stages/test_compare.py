@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from t2ipal.bundle import Recognizer
+from t2ipal import Recognizer
 from t2ipal.errors import UserError
 from t2ipal.evaluation.metrics import mean_average_precision
 from t2ipal.stages import compare, evaluate, features

@@ -9,11 +9,13 @@ import pytest
 import torch
 from PIL import Image
 
-from t2ipal.bundle import Recognizer, save_bundle
+from t2ipal import Recognizer
+from t2ipal.bundle import save_bundle
 from t2ipal.captions_recipe import AnnotatedCaptionsRecipe
 from t2ipal.clip import feature_tables
 from t2ipal.errors import UserError
 from t2ipal.evaluation import scoring
+from t2ipal.evaluation.calibration import Calibration
 from t2ipal.evaluation.fitted import Fitted
 from t2ipal.evaluation.metrics import mean_average_precision
 from t2ipal.run_files import METRICS
@@ -24,7 +26,7 @@ from t2ipal.tuning.source import SYNTHETIC
 from t2ipal.tuning.trial import Trial
 from tests.finished_images import NAMES
 from tests.layouts import Photo, write_voc
-from tests.tiny_clip import EMBED_DIM, tiny_backbone
+from tests.tiny_clip import EMBED_DIM, tiny_backbone, write_tiny_clip
 from tests.whole_table import read_all
 
 METHODS = ("zero_shot", "zero_shot_standardised", "t2i_pal")
@@ -141,19 +143,21 @@ def test_the_bundle_predicts_what_the_evaluation_did(finished):
     folder = recipe.evaluate.dataset
     pictures = [Image.open(f"{folder}/{i}.png") for i in range(12)]
     table = store.shards(evaluate.TABLE).read("t2i_pal").to_pylist()
+    line = Calibration.from_json(recognizer.card.calibration)
     for prediction, row in zip(recognizer.predict(pictures), table, strict=True):
         assert list(prediction.scores) == list(NAMES)
-        np.testing.assert_allclose(
-            list(prediction.scores.values()), row["scores"], atol=2e-2
-        )  # fp16 features
-        assert set(prediction.where) == set(prediction.labels)
-        surplus = [prediction.scores[name] - recognizer.card.thresholds[name] for name in prediction.labels]
-        assert surplus == sorted(surplus, reverse=True)
-        assert all(each > 0 for each in surplus)
-        for where in prediction.where.values():
-            left, top, right, bottom = where.box
-            assert 0 <= left < where.peak[0] < right <= 1
-            assert 0 <= top < where.peak[1] < bottom <= 1
+        raw = np.array(row["scores"])
+        likely = line.probabilities(raw[None])[0]
+        np.testing.assert_allclose(list(prediction.scores.values()), likely, atol=5e-3)  # fp16 features
+        labels = prediction.labels
+        assert {NAMES.index(label.name) for label in labels} == set(row["labels"])
+        assert [label.score for label in labels] == sorted((label.score for label in labels), reverse=True)
+        for label in labels:
+            assert label.score == prediction.scores[label.name] > label.threshold
+            assert not label.zero_shot
+            left, top, right, bottom = label.where.box
+            assert 0 <= left < label.where.peak[0] < right <= 1
+            assert 0 <= top < label.where.peak[1] < bottom <= 1
 
 
 def test_the_bundle_measures_what_the_evaluation_did(finished):
@@ -217,11 +221,11 @@ def edit_card(store, **changes):
         json.dump(card, file)
 
 
-@pytest.mark.parametrize("other", [1, 3])
+@pytest.mark.parametrize("other", [2, 4])
 def test_a_bundle_of_another_format_is_refused(copy, other):
     _, store = copy
     edit_card(store, format=other, news=True)
-    with pytest.raises(UserError, match=f"has format {other}, and this version of t2ipal reads 2"):
+    with pytest.raises(UserError, match=f"has format {other}, and this version of t2ipal reads 3"):
         Recognizer.load(f"{store.uri}/bundle")
 
 
@@ -230,8 +234,24 @@ def test_parameters_of_another_recognizer_are_refused(copy):
     settings = recipe.methods.model_dump(mode="json")
     settings["t2i_pal"]["context"] = 5
     edit_card(store, settings=settings)
-    with pytest.raises(UserError, match=r"(?s)do not fit the backbone .*size mismatch"):
+    with pytest.raises(UserError, match=r"(?s)do not fit its card.*size mismatch"):
         Recognizer.load(f"{store.uri}/bundle")
     edit_card(store, settings=recipe.methods.model_dump(mode="json"), method="tai_dpt")
-    with pytest.raises(UserError, match=r"(?s)do not fit the backbone .*[Uu]nexpected key"):
+    with pytest.raises(UserError, match=r"(?s)do not fit its card.*[Uu]nexpected key"):
+        Recognizer.load(f"{store.uri}/bundle")
+
+
+def test_parameters_of_another_bundle_are_refused(copy):
+    _, store = copy
+    edit_card(store, parameters_sha256="0" * 64)
+    with pytest.raises(UserError, match=r"is not the file that its recognizer\.json was written with"):
+        Recognizer.load(f"{store.uri}/bundle")
+
+
+def test_another_backbone_of_the_same_shape_is_refused(copy, tmp_path):
+    _, store = copy
+    other = write_tiny_clip(tmp_path / "other", "resnet", seed=1)
+    card = json.loads(store.read_bytes("bundle/recognizer.json"))
+    edit_card(store, backbone=card["backbone"] | {"model": str(other)})
+    with pytest.raises(UserError, match=r"the weights of the backbone .* are not those .* was tuned on"):
         Recognizer.load(f"{store.uri}/bundle")

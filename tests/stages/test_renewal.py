@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 import pyarrow as pa
 import pytest
 
-from t2ipal.bundle import Recognizer
+from t2ipal import Recognizer
 from t2ipal.errors import UserError
 from t2ipal.evaluation import shards as evaluation_shards
 from t2ipal.evaluation.shards import open_photos

@@ -1,0 +1,138 @@
+"""A replica: recognizers, the requests that wait for them, and the threads that read images meanwhile."""
+
+import asyncio
+import math
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from ray import serve
+from torch import Tensor
+
+from serve.args import Served
+from serve.call import Answer, Call, Described, ImageError, ImageResult, Refusal, Timings, Vocabulary
+from serve.pictures import decoded, result
+from serve.shelf import Shelf
+from t2ipal import Recognizer
+from t2ipal.model_thread import ModelThread
+from t2ipal.prediction import Reading
+from t2ipal.serve_recipe import EndpointSettings
+
+FAILURES_TO_REPLACE = 3  # batches that fail, one after the other, before Serve is asked for another replica
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An image that waits for the model."""
+
+    recognizer: Recognizer
+    fitted: Tensor  # [1, H, W, 3] uint8
+    size: tuple[int, int]  # width and height of the image as it came
+    names: tuple[str, ...]
+
+
+@serve.deployment
+class Replica:
+    """Answers calls; every answer is from one version of one recognizer."""
+
+    def __init__(self, settings: EndpointSettings) -> None:
+        device = "cuda" if settings.gpus else "cpu"
+        self._settings = settings
+        self._model = ModelThread(device)
+        self._model(torch.set_num_threads, settings.threads or math.ceil(settings.cpus) or 1)
+        self._readers = ThreadPoolExecutor(settings.readers, thread_name_prefix="read")
+        self._shelf = Shelf(device, settings.together, self._model)
+        self._failures = 0
+        batch = settings.batch
+        together: Any = serve.batch(max_batch_size=batch.max_size, batch_wait_timeout_s=batch.wait_s)
+        self._read = together(self._read_together)
+
+    async def reconfigure(self, served: dict[str, Any]) -> None:
+        """Serve other bundles; those that do not load leave the former ones where they are.
+
+        Calls under way keep the recognizer that they began with.
+        """
+        await asyncio.to_thread(self._shelf.change, Served.model_validate(served))
+
+    async def recognize(self, call: Call) -> Answer | Refusal:
+        """Answer for the images of a call."""
+        start = time.monotonic()
+        options = call.options
+        found = self._shelf.find(options.recognizer)
+        if isinstance(found, Refusal):
+            return found
+        name, recognizer = found
+        names = tuple(options.classes)
+        if names and (refusal := await self._on_model(self._shelf.refusal_of, recognizer, names)) is not None:
+            return refusal
+        seen = await asyncio.gather(*(self._decoded(image, recognizer, names) for image in call.images))
+        ready = time.monotonic()
+        readings = await asyncio.gather(*(self._reading(each) for each in seen))
+        read = time.monotonic()
+        results: list[ImageResult | ImageError] = []
+        for each, reading in zip(seen, readings, strict=True):
+            if isinstance(each, Refusal):
+                results.append(ImageError(status=each.status, detail=each.detail))
+            else:
+                results.append(await self._on_reader(result, recognizer, reading, each.size, options))
+        timings = [1000 * seconds for seconds in (ready - start, read - ready, time.monotonic() - start)]
+        timed = Timings(decode=timings[0], model=timings[1], total=timings[2])
+        return Answer(recognizer=name, version=recognizer.version, results=results, timings_ms=timed)
+
+    async def recognizers(self) -> list[Described] | Refusal:
+        """Say which recognizers there are."""
+        nothing = self._shelf.find(None)
+        return nothing if isinstance(nothing, Refusal) else self._shelf.described()
+
+    async def vocabulary(self, recognizer: str | None) -> Vocabulary | Refusal:
+        """Say which classes one of them knows."""
+        return self._shelf.vocabulary(recognizer)
+
+    def check_health(self) -> None:
+        """Tell Serve, which asks regularly and replaces a replica that raises, whether this one works.
+
+        Bad images are refused before the model, so a batch that fails is the replica's own fault.
+        """
+        if self._failures >= FAILURES_TO_REPLACE:
+            raise RuntimeError(f"the last {self._failures} batches failed")
+
+    async def _decoded(
+        self, data: bytes | Refusal, recognizer: Recognizer, names: tuple[str, ...]
+    ) -> Waiting | Refusal:
+        if isinstance(data, Refusal):
+            return data
+        image = await self._on_reader(decoded, data, self._settings.limits.image_pixels, recognizer.fit)
+        return image if isinstance(image, Refusal) else Waiting(recognizer, image.fitted, image.size, names)
+
+    async def _reading(self, waiting: Waiting | Refusal) -> Any:
+        return None if isinstance(waiting, Refusal) else await self._read(waiting)
+
+    async def _read_together(self, waiting: list[Waiting]) -> list[Reading]:
+        """Read images of several calls together; those that began before a change of recognizers apart."""
+        try:
+            readings = await self._on_model(_readings, waiting)
+        except Exception:
+            self._failures += 1
+            raise
+        self._failures = 0
+        return readings
+
+    async def _on_model(self, function: Any, *args: Any) -> Any:
+        return await asyncio.wrap_future(self._model.submit(function, *args))
+
+    async def _on_reader(self, function: Any, *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, function, *args)
+
+
+def _readings(waiting: Sequence[Waiting]) -> list[Reading]:
+    readings: list[Any] = [None] * len(waiting)
+    for recognizer in {each.recognizer for each in waiting}:
+        rows = [row for row, each in enumerate(waiting) if each.recognizer is recognizer]
+        fitted = torch.cat([waiting[row].fitted for row in rows])
+        found = recognizer.read(fitted, [waiting[row].names for row in rows])
+        for row, reading in zip(rows, found, strict=True):
+            readings[row] = reading
+    return readings

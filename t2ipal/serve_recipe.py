@@ -1,0 +1,91 @@
+"""What a recipe says of the endpoint."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from t2ipal.section import Above0, Bounds, NotBelow0, Positive, Section, Several
+
+APPLICATION = "t2ipal"  # the endpoint's name, unless a recipe gives it one of its own
+
+
+class Replicas(Bounds):
+    """Bounds of the autoscaling of recognizers."""
+
+    max: Positive = 2
+
+
+class ServeBatch(Section):
+    """Images computed together: at most `max_size`, after waiting at most `wait_s` seconds."""
+
+    max_size: Positive = 8
+    wait_s: NotBelow0 = 0.01
+
+
+class RequestLimits(Section):
+    """What one request may hold; more is refused before it is decoded."""
+
+    body_bytes: Positive = 64 * 2**20
+    images: Positive = 16
+    image_bytes: Positive = 16 * 2**20
+    image_pixels: Positive = 50_000_000
+    names: Annotated[int, Field(ge=0)] = 100  # classes that were never tuned
+
+
+class KeySettings(Section):
+    """Who may ask: hashes of API keys, `NAME:SHA256` a line, in a file or an environment variable."""
+
+    file: str | None = None
+    variable: str | None = None
+    per_minute: Positive | None = None  # requests of each key
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.file is None) == (self.variable is None):
+            raise ValueError("give either `file` or `variable`, where the hashes of the keys are")
+        return self
+
+
+class FetchSettings(Section):
+    """Hosts from which images are fetched that a request names by URL."""
+
+    hosts: Annotated[Several[str], Field(min_length=1)]
+    timeout_s: Above0 = 5.0
+
+
+class EndpointSettings(Section):
+    """How the recognizer answers, wherever it listens."""
+
+    replicas: Replicas = Replicas()
+    target_ongoing_requests: Above0 = 4.0  # per replica; autoscaling aims at it
+    ongoing_requests: Positive | None = None  # per replica at most; None: two batches, or twice the target
+    max_queued_requests: Positive = 64  # beyond them requests are refused with 429
+    retry_after_s: Annotated[int, Field(ge=0)] = 1  # told to clients that were refused
+    deadline_s: Above0 = 30.0  # of a request, waiting included; then 504
+    frontends: Positive = 1  # processes that read requests and send them to replicas
+    batch: ServeBatch = ServeBatch()
+    # Images that the backbone always computes together, so that an answer depends on no other image; None:
+    # 1 on a CPU, batch.max_size on a GPU.
+    at_once: Positive | None = None
+    limits: RequestLimits = RequestLimits()
+    keys: KeySettings | None = None  # None: everybody may ask
+    fetch: FetchSettings | None = None  # None: no URL is fetched
+    origins: Several[str] = ()  # of web pages that may ask from a browser (CORS)
+    cpus: NotBelow0 = 1.0  # of a replica
+    gpus: NotBelow0 = 0.0
+    threads: Positive | None = None  # of torch in a replica; None: as many as its CPUs, rounded up
+    readers: Positive = 2  # threads of a replica that decode images
+
+    @property
+    def together(self) -> int:
+        """How many images the backbone always computes together."""
+        return self.at_once or (self.batch.max_size if self.gpus else 1)
+
+
+class ServeRecipe(EndpointSettings):
+    """The HTTP endpoint that a job starts."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    # Its name in Ray Serve; any other than this one becomes the path of its URL, beside other applications.
+    application: Annotated[str, Field(pattern=r"^[\w-]+$")] = APPLICATION

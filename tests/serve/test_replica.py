@@ -1,0 +1,91 @@
+import asyncio
+
+import pytest
+
+from serve.call import Call, ImageError, Options, Refusal
+from serve.replica import FAILURES_TO_REPLACE, Replica
+from t2ipal import Recognizer
+from tests.serve.here import served
+from tests.serve.http import noise, png
+
+
+def started(bundle, **settings):
+    args = served(bundle, **settings)
+    replica = Replica.func_or_class(args.settings)
+    replica.args = args
+    return replica
+
+
+async def ready(replica):
+    await replica.reconfigure(replica.args.serves.model_dump())
+    return replica
+
+
+def call(*images, **options):
+    return Call(list(images), Options(**options))
+
+
+def test_images_of_several_calls_are_read_together(bundle, no_ray, monkeypatch):
+    sizes = []
+    read = Recognizer.read
+    monkeypatch.setattr(
+        Recognizer, "read", lambda self, fitted, names: sizes.append(len(fitted)) or read(self, fitted, names)
+    )
+
+    async def asked():
+        replica = await ready(started(bundle, batch={"max_size": 4, "wait_s": 5.0}))
+        sizes.clear()
+        calls = [call(png(noise(0)), png(noise(1))), call(png(noise(2))), call(png(noise(3)))]
+        return await asyncio.gather(*(replica.recognize(each) for each in calls))
+
+    answers = asyncio.run(asked())
+    assert sizes == [4]
+    assert [len(answer.results) for answer in answers] == [2, 1, 1]
+
+
+def test_a_call_keeps_the_recognizer_that_it_began_with(bundle, other_bundle, no_ray):
+    async def changed():
+        replica = await ready(started(bundle, batch={"max_size": 2, "wait_s": 1.0}))
+        before = (await replica.recognizers())[0].version
+        asked = asyncio.create_task(replica.recognize(call(png(noise(0)), scores=True)))
+        await asyncio.sleep(0.3)  # it waits for its batch to fill
+        await replica.reconfigure({"recognizers": {"tiny": other_bundle}})
+        beside = await replica.recognize(call(png(noise(0)), scores=True))
+        return before, await asked, beside
+
+    before, asked, beside = asyncio.run(changed())
+    assert asked.version == before != beside.version
+    assert asked.results[0].scores != beside.results[0].scores
+
+
+def test_a_replica_that_fails_again_and_again_asks_to_be_replaced(bundle, no_ray, monkeypatch):
+    def broken(self, fitted, names):
+        raise RuntimeError("CUDA error")
+
+    async def failing():
+        replica = await ready(started(bundle))
+        working = Recognizer.read
+        for fails in range(1, FAILURES_TO_REPLACE + 1):
+            replica.check_health()
+            monkeypatch.setattr(Recognizer, "read", broken)
+            with pytest.raises(RuntimeError, match="CUDA error"):
+                await replica.recognize(call(png(noise(0))))
+            if fails == 1:  # one that works in between is forgiven
+                monkeypatch.setattr(Recognizer, "read", working)
+                await replica.recognize(call(png(noise(0))))
+                assert replica._failures == 0
+                replica._failures = 1
+        with pytest.raises(RuntimeError, match="the last 3 batches failed"):
+            replica.check_health()
+
+    asyncio.run(failing())
+
+
+def test_what_came_without_an_image_keeps_its_reason(bundle, no_ray):
+    async def asked():
+        replica = await ready(started(bundle))
+        return await replica.recognize(call(Refusal(413, "too large"), png(noise(0))))
+
+    first, second = asyncio.run(asked()).results
+    assert first == ImageError(status=413, detail="too large")
+    assert second.width == 48

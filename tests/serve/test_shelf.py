@@ -1,0 +1,58 @@
+import pytest
+
+from serve.args import Served
+from serve.call import Refusal
+from serve.shelf import Shelf
+from t2ipal.errors import UserError
+from t2ipal.model_thread import ModelThread
+
+
+def shelf(*pairs, default=None):
+    made = Shelf("cpu", 1, ModelThread("cpu"))
+    made.change(Served(recognizers=dict(pairs), default=default))
+    return made
+
+
+def versions(shelf):
+    return {each.name: each.version for each in shelf.described()}
+
+
+def test_several_recognizers_by_name(bundle, other_bundle):
+    both = shelf(("a", bundle), ("b", other_bundle), default="b")
+    found = versions(both)
+    assert found["a"] != found["b"]
+    for asked, name in ((None, "b"), ("a", "a"), ("b", "b")):
+        got, recognizer = both.find(asked)
+        assert (got, recognizer.version) == (name, found[name])
+    assert [each.default for each in both.described()] == [False, True]
+    assert both.find("c") == Refusal(404, "there is no recognizer 'c'; there are: a, b")
+
+
+def test_another_bundle_takes_the_place_of_the_former_one(bundle, other_bundle):
+    one = shelf(("a", bundle))
+    _, before = one.find("a")
+    one.change(Served(recognizers={"a": other_bundle}))
+    _, after = one.find("a")
+    assert before.version != after.version
+    one.change(Served(recognizers={"b": bundle}))
+    assert versions(one) == {"b": before.version}
+
+
+def test_a_bundle_that_does_not_load_leaves_the_former_one(bundle, other_bundle, tmp_path):
+    both = shelf(("a", bundle), ("b", bundle))
+    before = versions(both)
+    both.change(Served(recognizers={"a": str(tmp_path), "b": other_bundle}))
+    a, b = both.described()
+    assert (a.version, "is not a recognizer bundle" in a.failed) == (before["a"], True)
+    assert (b.version != before["b"], b.failed) == (True, None)
+    both.change(Served(recognizers={"a": bundle}))
+    assert [each.failed for each in both.described()] == [None]
+
+
+def test_a_bundle_that_does_not_load_and_has_no_former_one(bundle, tmp_path):
+    with pytest.raises(UserError, match="is not a recognizer bundle"):
+        shelf(("a", str(tmp_path)))
+    one = shelf(("a", bundle))
+    with pytest.raises(UserError, match="is not a recognizer bundle"):
+        one.change(Served(recognizers={"b": str(tmp_path)}))
+    assert list(versions(one)) == ["a"]
