@@ -5,6 +5,7 @@
     uv run jobs/benchmark.py scale                     1 to 64 workers with a stand-in engine
     uv run jobs/benchmark.py tuning                    a step of each method beside plain PyTorch
     uv run jobs/benchmark.py tuning-profile            the operators that our steps spend their time in
+    uv run jobs/benchmark.py serving                   the endpoint beside the bare model and others
     uv run jobs/benchmark.py images --recipe mine.yaml --rows 4096 --rounds 5 --json images.json
 
 Nothing else should run on the machine meanwhile. --json writes machine, versions and figures into a file.
@@ -14,7 +15,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from jobs.benchmarks import captions, images, scale, tuning, tuning_profile
+from jobs.benchmarks import captions, images, scale, serving, tuning, tuning_profile
 from jobs.benchmarks.report import Report
 from jobs.console import say
 from jobs.exit_code import exit_code
@@ -58,6 +59,10 @@ def _profile(arguments: argparse.Namespace) -> Report:
     return tuning_profile.benchmark(arguments.device)
 
 
+def _serving(arguments: argparse.Namespace) -> Report:
+    return serving.benchmark(arguments.model, arguments.seconds)
+
+
 def _recipe(arguments: argparse.Namespace) -> Recipe:
     recipe = load_recipe(arguments.recipe)
     check_paths(recipe)
@@ -84,6 +89,12 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     profile = _command(commands, tuning_profile.COMMAND, "where the time of a step of tuning goes")
     _add_device(profile)
     profile.set_defaults(measure=_profile)
+    endpoint = _command(commands, serving.COMMAND, "the endpoint beside the bare model and two servers")
+    endpoint.add_argument("--model", default=serving.MODEL, help="of open_clip; default: %(default)s")
+    endpoint.add_argument(
+        "--seconds", type=float, default=serving.SECONDS, help="of each measure; default: %(default)s"
+    )
+    endpoint.set_defaults(measure=_serving)
     return parser.parse_args(argv)
 
 

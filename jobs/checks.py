@@ -116,12 +116,12 @@ def models_are_local(recipe: Recipe) -> bool:
     return all(source.startswith(SCHEME) or os.path.isdir(source) for source in sources)
 
 
-def check_run_uri(uri: str) -> None:
+def check_run_uri(uri: str, what: str = "run folder", argument: str = "--run") -> None:
     """Refuse a relative path on a cluster: other nodes have another working directory, and that of a
-    submitted job is Ray's copy, which goes away.
+    submitted job is Ray's copy, which goes away. `what` it is, and the `argument` that gives it, are told.
     """
     if joins_cluster() and "://" not in uri and not os.path.isabs(os.path.expanduser(uri)):
         raise UserError(
-            f"the run folder {uri!r} is relative, and a cluster's machines share no working directory",
-            "give --run an absolute path that all nodes share, or an s3:// or gs:// URI",
+            f"the {what} {uri!r} is relative, and a cluster's machines share no working directory",
+            f"give {argument} an absolute path that all nodes share, or an s3:// or gs:// URI",
         )

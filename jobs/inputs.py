@@ -63,7 +63,7 @@ def features_completed(
 @contextmanager
 def session(recipe: Recipe, stages: Sequence[str]) -> Iterator[None]:
     """Within, Ray is started, and large enough for the stages."""
-    with RaySession(recipe, offline=models_are_local(recipe)) as started:
+    with RaySession(recipe.ray, offline=models_are_local(recipe)) as started:
         started.start()
         check_resources(recipe, stages, started.resources(), started.joins)
         yield

@@ -78,7 +78,7 @@ def run(recipe: Recipe, store: Store, stages: list[str], keep_serving: bool, lea
     check_models(recipe, work, serves, counted=store.exists(CAPTION_PRIOR))
     if serves:
         check_endpoint(recipe)
-    with RaySession(recipe, offline=models_are_local(recipe)) as session:
+    with RaySession(recipe.ray, offline=models_are_local(recipe)) as session:
         if serves or work:
             session.start()
             check_resources(

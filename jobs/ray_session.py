@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from jobs.checks import joins_cluster
 from jobs.console import say
-from t2ipal.recipe import Recipe
+from t2ipal.recipe import RayRecipe
 from t2ipal.vllm_environment import QUIET
 
 # What the user has set in the environment wins over these.
@@ -38,9 +38,9 @@ class RaySession:
     starts one of its own on the loopback address, whose logs are kept only when the job fails.
     """
 
-    def __init__(self, recipe: Recipe, offline: bool, num_gpus: int | None = None) -> None:
+    def __init__(self, ray: RayRecipe, offline: bool, num_gpus: int | None = None) -> None:
         """`num_gpus` is how many GPUs a cluster of its own believes to have; None: the real ones."""
-        self._recipe = recipe
+        self._ray = ray
         self._num_gpus = num_gpus
         self.joins = joins_cluster()
         self._folder: str | None = None
@@ -68,12 +68,12 @@ class RaySession:
             self._start_private(self._folder)
 
     def _start_private(self, folder: str) -> None:
-        memory = self._recipe.ray.object_store_mib
+        memory = self._ray.object_store_mib
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 self._initialise(
                     address="local",
-                    num_cpus=self._recipe.ray.num_cpus,
+                    num_cpus=self._ray.num_cpus,
                     num_gpus=self._num_gpus,
                     object_store_memory=memory * 2**20 if memory else None,
                     include_dashboard=False,

@@ -15,7 +15,8 @@ from serve.documentation import BODY, DESCRIPTION, ERRORS
 from serve.fetch import Fetcher
 from serve.incoming import Refused, read_call, refuse, told
 from serve.keys import Keys
-from t2ipal.serve_recipe import EndpointSettings, RequestLimits
+from serve.room import Room
+from t2ipal.serve_recipe import EndpointSettings
 
 PAGE = Path(__file__).parent / "page.html"
 # The page brings all that it needs, and talks to nobody but its own endpoint.
@@ -37,6 +38,9 @@ class Service(Protocol):
     async def vocabulary(self, recognizer: str | None) -> Vocabulary:
         """Say which classes one of them knows."""
 
+    async def ready(self) -> None:
+        """Refused while no recognizer answers."""
+
     async def metrics(self) -> str:
         """Return figures for Prometheus."""
 
@@ -56,8 +60,8 @@ def make_api(settings: EndpointSettings, service: Callable[[], Service]) -> Fast
 
     api = FastAPI(title="t2ipal", description=DESCRIPTION, version="1", lifespan=running)
     keys = Keys.load(settings.keys) if settings.keys is not None else None
-    api.include_router(_about_images(service, keys, settings.limits, fetch))
-    api.include_router(_about_itself(service))
+    api.include_router(_about_images(settings, service, keys, fetch))
+    api.include_router(_about_itself(service, keys))
     api.add_exception_handler(Refused, _refused)
     api.add_exception_handler(RequestValidationError, _invalid)
     if settings.origins:
@@ -71,24 +75,23 @@ def make_api(settings: EndpointSettings, service: Callable[[], Service]) -> Fast
 
 
 def _about_images(
-    service: Callable[[], Service], keys: Keys | None, limits: RequestLimits, fetch: Fetcher | None
+    settings: EndpointSettings, service: Callable[[], Service], keys: Keys | None, fetch: Fetcher | None
 ) -> APIRouter:
     served = Annotated[Service, Depends(service)]
 
     async def allowed(request: Request, served: served) -> None:
-        if keys is None:
-            return
-        owner = keys.owner(request.headers.get("authorization", ""))
-        if owner is None:
-            raise refuse(401, "send a valid API key: Authorization: Bearer KEY")
-        await served.admit(owner)
+        if keys is not None:
+            await served.admit(_owner(keys, request))
 
     router = APIRouter(prefix="/v1", dependencies=[Depends(allowed)], responses=ERRORS)
+    room = Room(settings.limits, settings.deadline_s, settings.retry_after_s)
+    limits = settings.limits
 
     @router.post("/recognize", openapi_extra={"requestBody": BODY})
     async def recognize(request: Request, options: Annotated[Options, Query()], served: served) -> Answer:
         """Say which classes are in images."""
-        return _of_one(await served.recognize(await read_call(request, options, limits, fetch)))
+        async with room.taken(request):
+            return _of_one(await served.recognize(await read_call(request, options, limits, fetch)))
 
     @router.get("/recognizers")
     async def recognizers(served: served) -> list[Described]:
@@ -103,7 +106,7 @@ def _about_images(
     return router
 
 
-def _about_itself(service: Callable[[], Service]) -> APIRouter:
+def _about_itself(service: Callable[[], Service], keys: Keys | None) -> APIRouter:
     served = Annotated[Service, Depends(service)]
     router = APIRouter(default_response_class=PlainTextResponse)
     not_ready: dict[int | str, dict[str, Any]] = {code: ERRORS[code] for code in (429, 503, 504)}
@@ -116,12 +119,14 @@ def _about_itself(service: Callable[[], Service]) -> APIRouter:
     @router.get("/readyz", responses=not_ready)
     async def readyz(served: served) -> str:
         """Say whether a recognizer answers."""
-        await served.recognizers()
+        await served.ready()
         return "ok"
 
-    @router.get("/metrics", responses=not_ready)
-    async def metrics(served: served) -> str:
+    @router.get("/metrics", responses={401: ERRORS[401], **not_ready})
+    async def metrics(request: Request, served: served) -> str:
         """Return figures of this machine's replicas for Prometheus."""
+        if keys is not None:
+            _owner(keys, request)
         return await served.metrics()
 
     @router.get("/", include_in_schema=False)
@@ -130,6 +135,14 @@ def _about_itself(service: Callable[[], Service]) -> APIRouter:
         return HTMLResponse(PAGE.read_text(), headers=headers)
 
     return router
+
+
+def _owner(keys: Keys, request: Request) -> str:
+    """Return whose key a request has; Refused where it has none."""
+    owner = keys.owner(request.headers.get("authorization", ""))
+    if owner is None:
+        raise refuse(401, "send a valid API key: Authorization: Bearer KEY")
+    return owner
 
 
 def _of_one(answer: Answer) -> Answer:

@@ -15,6 +15,7 @@ from serve.args import ServeArgs
 from serve.frontend import Frontend
 from serve.replica import Replica
 
+LOOK_BACK_S = 15.0  # over which autoscaling takes means; frontends tell what waits every 10 s
 GRACE_S = 10.0  # beyond the deadline: until then a replica that goes away answers what it has taken
 
 
@@ -38,6 +39,7 @@ def _replicas(args: ServeArgs) -> Any:
         "ray_actor_options": {"num_cpus": args.cpus, "num_gpus": args.gpus},
         "max_ongoing_requests": args.ongoing_requests or ongoing,
         "max_queued_requests": args.max_queued_requests,
+        "health_check_period_s": 2.0,
         "max_constructor_retry_count": 2,  # what fails twice is the bundle's fault
         "graceful_shutdown_timeout_s": args.deadline_s + GRACE_S,
         "user_config": args.serves.model_dump() if args.serves is not None else None,
@@ -45,6 +47,9 @@ def _replicas(args: ServeArgs) -> Any:
             min_replicas=args.replicas.min,
             max_replicas=args.replicas.max,
             target_ongoing_requests=args.target_ongoing_requests,
+            upscale_delay_s=args.replicas.up_after_s,
+            downscale_delay_s=args.replicas.down_after_s,
+            look_back_period_s=LOOK_BACK_S,
         ),
     }
     return replica.options(**options).bind(args.settings)

@@ -16,7 +16,7 @@ class Options(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    recognizer: str | None = Field(None, description="Its name; the default one if nothing is said.")
+    recognizer: Name | None = Field(None, description="Its name; the default one if nothing is said.")
     threshold: float | None = Field(
         None, ge=0, le=1, description="Report classes above this probability, not above their own thresholds."
     )

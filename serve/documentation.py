@@ -34,7 +34,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     400: _problem("The request ended before its body did."),
     401: _problem("No valid API key, where the endpoint asks for one.", WWW_Authenticate="Bearer"),
     404: _problem("No recognizer has this name."),
-    408: _problem("The proxy's own limit of time is over."),
+    408: _problem("The body did not arrive in time."),
     413: _problem("The body or an image has too many bytes."),
     415: _problem("The body is of another type, or the bytes are no image of a known format."),
     422: _problem("A field is wrong, or the image is damaged or has too many pixels."),

@@ -18,6 +18,10 @@ from aiohttp.resolver import ThreadedResolver
 from serve.call import Refusal
 from t2ipal.serve_recipe import FetchSettings
 
+# Networks whose last 32 bits are an IPv4 address: NAT64, and the oldest way of writing one.
+_CARRY_IPV4 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
+_OF_CLOUDS = ("168.63.129.16",)  # public by its number, and Azure's service for its own machines
+
 
 class PrivateAddress(OSError):
     """A host's name leads to an address that is not public."""
@@ -35,7 +39,7 @@ class PublicResolver(AbstractResolver):
         """Return the addresses; PrivateAddress when one of them is not public."""
         found = await self._inner.resolve(host, port, family)
         for each in found:
-            if not ipaddress.ip_address(each["host"].partition("%")[0]).is_global:
+            if not is_public(each["host"].partition("%")[0]):
                 raise PrivateAddress(errno.EACCES, f"{host} is at an address that is not public")
         return found
 
@@ -83,18 +87,38 @@ class Fetcher:
             )
         if parts.username is not None or parts.password is not None:
             return Refusal(422, "the URL of the image holds a user or a password")
-        try:  # for a literal address no resolver is asked
-            public = ipaddress.ip_address(host).is_global
-        except ValueError:
-            public = True
-        return None if public else Refusal(422, "the address is not public")
+        # For a literal address no resolver is asked.
+        return None if not _is_address(host) or is_public(host) else Refusal(422, "the address is not public")
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:  # it belongs to the loop that runs now
             timeout = aiohttp.ClientTimeout(total=self._settings.timeout_s)
             connector = aiohttp.TCPConnector(resolver=self._resolver())
-            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False)
+            settings: Any = {"cookie_jar": aiohttp.DummyCookieJar(), "trust_env": False}
+            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, **settings)
         return self._session
+
+
+def is_public(address: str) -> bool:
+    """Say whether an address is one of the open internet's, and so is an IPv4 address within it."""
+    found = ipaddress.ip_address(address)
+    if isinstance(found, ipaddress.IPv6Address):
+        within = [found.ipv4_mapped, found.sixtofour, *(found.teredo or ())]
+        if any(found in network for network in _CARRY_IPV4):
+            within.append(ipaddress.IPv4Address(int(found) & 0xFFFFFFFF))
+        if any(each is not None and not is_public(str(each)) for each in within):
+            return False
+        if found.is_site_local:
+            return False
+    return found.is_global and not found.is_multicast and str(found) not in _OF_CLOUDS
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 async def _content(response: Any, most: int) -> bytes | Refusal:

@@ -1,14 +1,15 @@
 """The process that reads requests and sends each to a replica."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+import time
+from collections.abc import Callable
+from typing import Any
 
 from fastapi import FastAPI
 from ray import serve
-from ray.exceptions import RayActorError
+from ray.exceptions import RayError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
-from ray.serve.handle import DeploymentHandle
+from ray.serve.handle import DeploymentHandle, DeploymentResponse
 
 from serve.api import make_api
 from serve.call import Answer, Call, Described, Refusal, Vocabulary
@@ -16,9 +17,7 @@ from serve.incoming import Refused, refuse
 from serve.prometheus import of_this_node
 from t2ipal.serve_recipe import EndpointSettings
 
-Result = TypeVar("Result")
-
-TRIES = 3  # replicas that may be lost under one request
+READY_S = 10.0  # after an answer nobody has to be asked whether there is a recognizer
 
 
 @serve.deployment
@@ -33,6 +32,7 @@ class Frontend:
         rates: DeploymentHandle[Any] | None = None,
     ) -> None:
         self._settings, self._replicas, self._rates = settings, replicas, rates
+        self._answered = float("-inf")
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """Return the paths, for Serve."""
@@ -65,7 +65,17 @@ class Frontend:
         if wait_s := await self._asked(lambda: rates.wait_s.remote(owner)):
             raise Refused(Refusal(429, f"the key of {owner!r} is used too often", wait_s))
 
-    async def _asked(self, ask: Callable[[], Awaitable[Any]]) -> Any:
+    async def ready(self) -> None:
+        """Refused unless a recognizer answered lately, or has too much to do."""
+        if time.monotonic() - self._answered < READY_S:
+            return
+        try:
+            await self.recognizers()
+        except Refused as error:
+            if error.refusal.status != 429:
+                raise
+
+    async def _asked(self, ask: Callable[[], DeploymentResponse[Any]]) -> Any:
         """Return what a replica says; ask another one when it is lost, and refuse what takes too long."""
         try:
             async with asyncio.timeout(self._settings.deadline_s):
@@ -74,18 +84,28 @@ class Frontend:
             raise refuse(504, f"there was no answer within {self._settings.deadline_s:g} s") from error
         if isinstance(said, Refusal):
             raise Refused(said)
+        self._answered = time.monotonic()
         return said
 
-    async def _from_any(self, ask: Callable[[], Awaitable[Any]]) -> Any:
-        for tries in range(1, TRIES + 1):
+    async def _from_any(self, ask: Callable[[], DeploymentResponse[Any]]) -> Any:
+        for last in (False, True):
             try:
-                return await ask()
+                return await _of(ask())
             except BackPressureError as error:
                 busy = Refusal(429, "too many requests are waiting", self._settings.retry_after_s)
                 raise Refused(busy) from error
             except DeploymentUnavailableError as error:
                 raise refuse(503, "no recognizer is ready") from error
-            except RayActorError as error:  # asking twice does no harm: an answer changes nothing
-                if tries == TRIES:
-                    raise refuse(503, f"{TRIES} replicas were lost under the request") from error
+            except RayError as error:  # asking twice does no harm: an answer changes nothing
+                if last:
+                    raise refuse(503, "two replicas were lost, or failed, under the request") from error
         raise AssertionError("unreachable")
+
+
+async def _of(response: DeploymentResponse[Any]) -> Any:
+    """Return what a replica says; one that nobody waits for any more is told so."""
+    try:
+        return await response
+    except asyncio.CancelledError:
+        response.cancel()
+        raise

@@ -1,10 +1,13 @@
 """An HTTP request as a call: the image as it is, a form with files, or JSON."""
 
-import base64
+import asyncio
+import binascii
 from collections.abc import AsyncGenerator
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
@@ -13,7 +16,10 @@ from serve.call import Call, Options, Refusal
 from serve.fetch import Fetcher
 from t2ipal.serve_recipe import RequestLimits
 
-_FILES = "images"  # the form's field of files, and the JSON's list
+Body = TypeVar("Body", bound=Options)
+
+_FILES, _NAMES = "images", "classes"  # fields of a form, and lists of JSON
+_TOLD, _SHOWN = 5, 100  # faults, and characters of a name that is none of ours
 _FIELD_BYTES = 64 * 2**10  # of a form's fields that are no files
 
 
@@ -65,68 +71,76 @@ async def read_call(request: Request, query: Options, limits: RequestLimits, fet
             )
     except ClientDisconnect as error:
         raise refuse(400, "the request ended before its body did") from error
-    _check(call, limits)
+    _check_count(call.images, limits.images, _FILES)
+    _check_count(call.options.classes, limits.names, _NAMES)
     return call
-
-
-def options_of(values: dict[str, Any]) -> Options:
-    """Return options by their names; Refused names the one that is wrong."""
-    return _validated(Options, values)
 
 
 async def _from_json(request: Request, query: Options, limits: RequestLimits, fetch: Fetcher | None) -> Call:
     body = await _read(request, limits.body_bytes)
     try:
-        given = JsonBody.model_validate_json(body)
-    except ValidationError as error:
-        raise refuse(422, told(error)) from error
-    options = given.model_dump(exclude={_FILES}, exclude_unset=True)
-    images = [await _image(each, limits, fetch) for each in given.images[: limits.images + 1]]
-    return Call(images, query.model_copy(update=options))
+        given = from_json(body)
+    except ValueError as error:
+        raise refuse(422, f"the body is no JSON: {error}") from error
+    if not isinstance(given, dict):
+        raise refuse(422, "the body is no JSON object")
+    # Before each of a million is looked at.
+    _check_count(given.get(_FILES), limits.images, _FILES)
+    _check_count(given.get(_NAMES), limits.names, _NAMES)
+    asked = _validated(JsonBody, given)
+    options = asked.model_dump(exclude={_FILES}, exclude_unset=True)
+    share = limits.body_bytes // max(sum(isinstance(each, Url) for each in asked.images), 1)
+    most = min(limits.image_bytes, share)
+    images = await asyncio.gather(*(_image(each, limits, fetch, most) for each in asked.images))
+    return Call(list(images), query.model_copy(update=options))
 
 
-async def _image(given: str | Url, limits: RequestLimits, fetch: Fetcher | None) -> bytes | Refusal:
+async def _image(
+    given: str | Url, limits: RequestLimits, fetch: Fetcher | None, most_fetched: int
+) -> bytes | Refusal:
     if isinstance(given, str):
+        head, mark, data = given.partition("base64,")
         try:
-            return _bounded(base64.b64decode(given.partition("base64,")[2] or given, validate=True), limits)
+            return _bounded(binascii.a2b_base64(data if mark else head, strict_mode=True), limits)
         except ValueError as error:  # binascii.Error is one
             return Refusal(422, f"the image is not in base64: {error}")
     if fetch is None:
         return Refusal(422, "this endpoint fetches no URLs: send the image itself")
-    return await fetch(given.url, limits.image_bytes)
+    return await fetch(given.url, most_fetched)
 
 
 async def _from_form(request: Request, query: Options, limits: RequestLimits) -> Call:
-    stream = _bounded_stream(request, limits.body_bytes)
     parser = MultiPartParser(
         request.headers,
-        stream,
+        _bounded_stream(request, limits.body_bytes),
         max_files=limits.images + 1,
-        max_fields=limits.names + 10,
+        max_fields=limits.names + len(Options.model_fields),
         max_part_size=_FIELD_BYTES,
     )
     try:
         form = await parser.parse()
-    except (MultiPartException, KeyError, UnicodeDecodeError) as error:  # KeyError: without a boundary
-        detail = error.message if isinstance(error, MultiPartException) else "the form has no boundary"
+    except (MultiPartException, LookupError, ValueError) as error:  # of a boundary or charset that is none
+        detail = error.message if isinstance(error, MultiPartException) else repr(error)
         raise refuse(422, f"the form cannot be read: {detail}") from error
     images: list[bytes | Refusal] = []
-    fields: dict[str, Any] = {}
+    fields: dict[str, list[Any]] = {}
     try:
         for name, value in form.multi_items():
-            if isinstance(value, UploadFile):
-                images.append(_bounded(await value.read(), limits))
-            elif name == "classes":
+            if not isinstance(value, UploadFile):
                 fields.setdefault(name, []).append(value)
+            elif name == _FILES:
+                images.append(_bounded(await value.read(), limits))
             else:
-                fields[name] = value
+                raise refuse(422, f"{name}: files are called {_FILES}")
     finally:
         await form.close()
     if not images:
-        raise refuse(
-            422, f"{_FILES}: the form has no file; send one or more, as with curl -F {_FILES}=@photo.jpg"
-        )
-    return Call(images, query.model_copy(update=options_of(fields).model_dump(exclude_unset=True)))
+        raise refuse(422, f"{_FILES}: the form has no file; send one, as with curl -F {_FILES}=@photo.jpg")
+    if twice := [name for name, values in fields.items() if name != _NAMES and len(values) > 1]:
+        raise refuse(422, f"{twice[0]}: it is given more than once")
+    given = {name: values if name == _NAMES else values[0] for name, values in fields.items()}
+    options = _validated(Options, given).model_dump(exclude_unset=True)
+    return Call(images, query.model_copy(update=options))
 
 
 def _bounded(data: bytes, limits: RequestLimits) -> bytes | Refusal:
@@ -135,11 +149,9 @@ def _bounded(data: bytes, limits: RequestLimits) -> bytes | Refusal:
     return data
 
 
-def _check(call: Call, limits: RequestLimits) -> None:
-    if len(call.images) > limits.images:
-        raise refuse(422, f"{_FILES}: there are more than {limits.images} of them; send several requests")
-    if len(call.options.classes) > limits.names:
-        raise refuse(422, f"classes: there are more than {limits.names} names; send several requests")
+def _check_count(values: Any, most: int, name: str) -> None:
+    if isinstance(values, list) and len(values) > most:
+        raise refuse(422, f"{name}: there are more than {most} of them; send several requests")
 
 
 async def _read(request: Request, most: int) -> bytes:
@@ -149,8 +161,7 @@ async def _read(request: Request, most: int) -> bytes:
 async def _bounded_stream(request: Request, most: int) -> AsyncGenerator[bytes, None]:
     """Yield the body; Refused as soon as it is too long. The declared length may be wrong, or absent."""
     too_long = refuse(413, f"the body is larger than {most} bytes")
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > most:
+    if (declared_length(request) or 0) > most:
         raise too_long
     length = 0
     async for chunk in request.stream():
@@ -160,17 +171,23 @@ async def _bounded_stream(request: Request, most: int) -> AsyncGenerator[bytes, 
         yield chunk
 
 
-def _validated(model: type[Options], values: dict[str, Any]) -> Options:
+def declared_length(request: Request) -> int | None:
+    """Return the bytes that a request says it has; None where it does not."""
+    declared = request.headers.get("content-length", "")
+    return int(declared) if declared.isascii() and declared.isdigit() and len(declared) < 20 else None
+
+
+def _validated(model: type[Body], values: dict[str, Any]) -> Body:
     try:
         return model.model_validate(values)
     except ValidationError as error:
         raise refuse(422, told(error)) from error
 
 
-def told(error: ValidationError) -> str:
-    """Return what is wrong, each finding with its field's name."""
+def told(error: ValidationError | RequestValidationError) -> str:
+    """Return what is wrong, the first findings, each with its field's name."""
     lines = []
-    for finding in error.errors():
-        place = ".".join(str(part) for part in finding["loc"] if part not in ("str", "Url"))
-        lines.append(f"{place}: {finding['msg']}" if place else finding["msg"])
+    for finding in error.errors()[:_TOLD]:
+        place = ".".join(str(part) for part in finding["loc"] if part not in ("str", "Url", "query"))
+        lines.append(f"{place[:_SHOWN]}: {finding['msg']}" if place else finding["msg"])
     return "; ".join(dict.fromkeys(lines))

@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -22,10 +22,10 @@ _PREFIX = "t2ipal-"  # so that scanners for leaked secrets find them
 
 
 class Keys:
-    """The hashes of all keys, by the names of their owners."""
+    """Owners and the hashes of their keys; an owner may have several."""
 
-    def __init__(self, hashes: Mapping[str, str]) -> None:
-        self._hashes = dict(hashes)
+    def __init__(self, hashes: Sequence[tuple[str, str]]) -> None:
+        self._hashes = list(hashes)
 
     @classmethod
     def load(cls, settings: KeySettings) -> Self:
@@ -33,22 +33,20 @@ class Keys:
         if settings.file is not None:
             source = f"the file {settings.file!r}"
             try:
-                text = Path(settings.file).expanduser().read_text()
+                lines = Path(settings.file).expanduser().read_text().splitlines()
             except OSError as error:
                 raise UserError(f"keys.file: {error}", "write it by `python -m serve.keys NAME`") from error
         else:
             source = f"the environment variable {settings.variable}"
-            text = os.environ.get(settings.variable or "", "")
-        lines = [
-            line.strip() for line in re.split(r"[\n,]", text) if line.strip() and not line.startswith("#")
-        ]
-        found = [_LINE.fullmatch(line) for line in lines]
-        if not lines or None in found:
+            lines = re.split(r"[\n,]", os.environ.get(settings.variable or "", ""))
+        said = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
+        found = [_LINE.fullmatch(line) for line in said]
+        if not said or None in found:
             raise UserError(
                 f"keys: {source} does not hold lines NAME:SHA256",
                 "write each by `python -m serve.keys NAME`",
             )
-        return cls({match[1]: match[2] for match in found if match is not None})
+        return cls([(match[1], match[2]) for match in found if match is not None])
 
     def owner(self, authorization: str) -> str | None:
         """Return whose key an Authorization header holds ("Bearer KEY"), or None.
@@ -57,7 +55,7 @@ class Keys:
         """
         scheme, _, key = authorization.partition(" ")
         given = _hash(key.strip())
-        fits = [name for name, known in self._hashes.items() if hmac.compare_digest(known, given)]
+        fits = [name for name, known in self._hashes if hmac.compare_digest(known, given)]
         return fits[0] if fits and scheme.lower() == "bearer" else None
 
 

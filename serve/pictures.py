@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from PIL import Image
 from torch import Tensor
 
-from serve.call import Heatmap, ImageResult, Label, Options, Place, Refusal
+from serve.call import Heatmap, Heatmaps, ImageResult, Label, Options, Place, Refusal
 from serve.overlay import overlay
 from t2ipal import Recognizer, prediction
 from t2ipal.clip.preprocess import Box
@@ -36,20 +36,25 @@ def decoded(data: bytes, most_pixels: int, fit: Fit) -> Decoded | Refusal:
     return Decoded(fit([image]), image.size)
 
 
-def result(recognizer: Recognizer, reading: Reading, size: tuple[int, int], options: Options) -> ImageResult:
-    """What is said of an image."""
+def result(
+    recognizer: Recognizer, reading: Reading, size: tuple[int, int], options: Options, heatmaps: int
+) -> ImageResult:
+    """What is said of an image; of its labels so many, the surest, may have a heatmap."""
     names, threshold = tuple(options.classes), options.threshold
     found = recognizer.describe(reading, size, threshold, options.top_k, names)
-    labels = [_label(each, found.visible, size, options) for each in found.labels]
+    labels = [
+        _label(each, found.visible, size, options.heatmaps if place < heatmaps else "none")
+        for place, each in enumerate(found.labels)
+    ]
     scores = found.scores if options.scores else None
     return ImageResult(width=size[0], height=size[1], labels=labels, scores=scores)
 
 
-def _label(label: prediction.Label, visible: Box, size: tuple[int, int], options: Options) -> Label:
+def _label(label: prediction.Label, visible: Box, size: tuple[int, int], heatmaps: Heatmaps) -> Label:
     heatmap = None
-    if options.heatmaps == "grid":
+    if heatmaps == "grid":
         heatmap = Heatmap(box=visible, grid=label.heat.astype(float).round(4).tolist())
-    elif options.heatmaps == "png":
+    elif heatmaps == "png":
         png = base64.b64encode(overlay(label.heat, visible, size)).decode()
         heatmap = Heatmap(box=visible, png=png)
     return Label(

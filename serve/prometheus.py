@@ -1,5 +1,7 @@
 """Ray's figures of this machine, as Prometheus reads them."""
 
+import asyncio
+
 import aiohttp
 import ray
 
@@ -12,7 +14,10 @@ TIMEOUT_S = 5.0
 async def of_this_node() -> str:
     """Return what Serve and this application measure here; Refused where Ray exports nothing."""
     here = ray.get_runtime_context().get_node_id()
-    node = next(node for node in ray.nodes() if node["NodeID"] == here)
+    nodes = [node for node in await asyncio.to_thread(ray.nodes) if node["NodeID"] == here]
+    if not nodes:
+        raise refuse(503, "Ray does not know this machine yet")
+    (node,) = nodes
     url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
     try:
         async with (

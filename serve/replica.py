@@ -1,19 +1,23 @@
 """A replica: recognizers, the requests that wait for them, and the threads that read images meanwhile."""
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from ray import serve
 from torch import Tensor
 
 from serve.args import Served
 from serve.call import Answer, Call, Described, ImageError, ImageResult, Refusal, Timings, Vocabulary
+from serve.last_good import last_good, remember
 from serve.pictures import decoded, result
 from serve.shelf import Shelf
 from t2ipal import Recognizer
@@ -21,6 +25,8 @@ from t2ipal.model_thread import ModelThread
 from t2ipal.prediction import Reading
 from t2ipal.serve_recipe import EndpointSettings
 
+LOG = logging.getLogger("ray.serve")
+RETRY_S = 30.0  # between attempts to load a bundle that did not
 FAILURES_TO_REPLACE = 3  # batches that fail, one after the other, before Serve is asked for another replica
 
 
@@ -46,16 +52,41 @@ class Replica:
         self._readers = ThreadPoolExecutor(settings.readers, thread_name_prefix="read")
         self._shelf = Shelf(device, settings.together, self._model)
         self._failures = 0
+        self._retrying: asyncio.Task[None] | None = None
+        application = serve.get_replica_context().app_name
+        self._last_good, self._remember = partial(last_good, application), partial(remember, application)
         batch = settings.batch
         together: Any = serve.batch(max_batch_size=batch.max_size, batch_wait_timeout_s=batch.wait_s)
         self._read = together(self._read_together)
 
     async def reconfigure(self, served: dict[str, Any]) -> None:
-        """Serve other bundles; those that do not load leave the former ones where they are.
+        """Serve other bundles; those that do not load leave the former ones where they are, and are tried
+        again.
 
         Calls under way keep the recognizer that they began with.
         """
-        await asyncio.to_thread(self._shelf.change, Served.model_validate(served))
+        if self._retrying is not None:
+            self._retrying.cancel()
+        try:
+            asked = Served.model_validate(served)
+        except ValidationError as error:
+            if not self._shelf.sources():
+                raise
+            LOG.error("the recognizers stay as they are: %s", error)  # Serve would end this replica
+            return
+        await self._change(asked)
+        if self._shelf.failed():
+            self._retrying = asyncio.create_task(self._retry(asked))
+
+    async def _change(self, served: Served) -> None:
+        await asyncio.to_thread(self._shelf.change, served, self._last_good)
+        self._remember(self._shelf.sources())
+
+    async def _retry(self, served: Served) -> None:
+        """What did not load may have been a store that did not answer."""
+        while self._shelf.failed():
+            await asyncio.sleep(RETRY_S)
+            await self._change(served)
 
     async def recognize(self, call: Call) -> Answer | Refusal:
         """Answer for the images of a call."""
@@ -72,12 +103,15 @@ class Replica:
         ready = time.monotonic()
         readings = await asyncio.gather(*(self._reading(each) for each in seen))
         read = time.monotonic()
+        heatmaps = self._settings.limits.heatmaps
         results: list[ImageResult | ImageError] = []
         for each, reading in zip(seen, readings, strict=True):
             if isinstance(each, Refusal):
                 results.append(ImageError(status=each.status, detail=each.detail))
             else:
-                results.append(await self._on_reader(result, recognizer, reading, each.size, options))
+                results.append(
+                    await self._on_reader(result, recognizer, reading, each.size, options, heatmaps)
+                )
         timings = [1000 * seconds for seconds in (ready - start, read - ready, time.monotonic() - start)]
         timed = Timings(decode=timings[0], model=timings[1], total=timings[2])
         return Answer(recognizer=name, version=recognizer.version, results=results, timings_ms=timed)

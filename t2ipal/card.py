@@ -3,7 +3,7 @@
 import os
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from t2ipal.method_settings import MethodsSettings
 from t2ipal.recipe import BackboneRecipe
@@ -30,6 +30,15 @@ class Card(BaseModel):
     calibration: dict[str, list[float]]
     quality: dict[str, Any]  # its figures of evaluation/metrics.json; empty without a test set
     provenance: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _is_about_its_classes(self) -> Self:
+        if list(self.thresholds) != list(self.classes):
+            raise ValueError("thresholds are not of the classes")
+        for key in ("slope", "intercept"):
+            if len(self.calibration.get(key, ())) != len(self.classes):
+                raise ValueError(f"calibration.{key} is not of the classes")
+        return self
 
     def public(self) -> Self:
         """Return the card for others to read: without the path that loading needs."""

@@ -32,7 +32,7 @@ class Recognizer:
     def __init__(self, bundle: Bundle, backbone: Backbone, method: Method, at_once: int | None) -> None:
         self.card, self.version = bundle.card, bundle.version
         self.classes = tuple(bundle.card.classes)
-        self._bundle, self._backbone, self._method = bundle, backbone, method.eval()
+        self._bundle, self.backbone, self._method = bundle, backbone, method.eval()
         self._at_once = at_once
         thresholds = np.array([bundle.card.thresholds[name] for name in self.classes])
         line = Calibration.from_json(bundle.card.calibration)
@@ -47,12 +47,19 @@ class Recognizer:
         With `at_once` always so many images are computed together, the last ones beside copies: what is said
         of an image does then not depend, in its last bits, on the images beside it.
         """
-        bundle = Bundle.read(uri)
+        return cls.of(Bundle.read(uri), device, at_once)
+
+    @classmethod
+    def of(
+        cls, bundle: Bundle, device: str = "cpu", at_once: int | None = None, backbone: Backbone | None = None
+    ) -> Self:
+        """Build it from a bundle that was read; on a backbone that is there already, if it is given."""
         card = bundle.card
-        backbone = load_backbone(card.backbone, device)
+        backbone = backbone or load_backbone(card.backbone, device)
         if backbone.digest != card.backbone_digest:
             raise UserError(
-                f"the weights of the backbone {card.backbone.model!r} are not those {uri!r} was tuned on",
+                f"the weights of the backbone {card.backbone.model!r} are not those that {card.name!r} was "
+                "tuned on",
                 "put the former weights there, or tune on these and make a new bundle",
             )
         method = build_method(card.method, backbone, list(card.classes), card.settings, 0, exported=True)
@@ -60,7 +67,7 @@ class Recognizer:
             method.load_state_dict(bundle.parameters)
         except RuntimeError as error:  # other names or other shapes
             raise UserError(
-                f"the parameters of {uri!r} do not fit its card: {error}",
+                f"the parameters of {card.name!r} do not fit its card: {error}",
                 "make the bundle anew: --stages bundle",
             ) from error
         return cls(bundle, backbone, method.to(device), at_once)
@@ -88,7 +95,7 @@ class Recognizer:
 
     def fit(self, images: Sequence[Image.Image]) -> Tensor:
         """Images in the size of the backbone's input [B, H, W, 3] uint8; on any thread."""
-        return self._backbone.preprocess.fit(images)
+        return self.backbone.preprocess.fit(images)
 
     def read(self, fitted: Tensor, names: Sequence[tuple[str, ...]]) -> list[Reading]:
         """What the method says about fitted images [B, H, W, 3], and about new `names` of each behind the
@@ -107,7 +114,7 @@ class Recognizer:
         names: Sequence[str] = (),
     ) -> Prediction:
         """What `predict` says of a reading, which is of an image of some width and height; on any thread."""
-        visible = self._backbone.preprocess.visible(*size)
+        visible = self.backbone.preprocess.visible(*size)
         tuned, own = reading[: len(self.classes)], self._decisions
         labels, scores = own.labels(tuned, visible, threshold), own.scores(tuned)
         if names:
@@ -144,7 +151,7 @@ class Recognizer:
         """Read images that are computed together, and as many copies of the last as are missing."""
         missing = (self._at_once or 0) - len(fitted)
         copies = [fitted[-1:].expand(missing, -1, -1, -1)] if missing > 0 else []
-        features = self._backbone.fitted(torch.cat([fitted, *copies]))
+        features = self.backbone.fitted(torch.cat([fitted, *copies]))
         images = Images(features.whole, features.patches)
         readings = _readings(self._method, images, features.grid)[: len(fitted)]
         for asked in {given for given in names if given}:
@@ -156,7 +163,11 @@ class Recognizer:
 
     def _made_for(self, names: tuple[str, ...]) -> Method:
         card = self.card
-        return for_names(card.method, self._backbone, names, card.settings, self._bundle.parameters)
+        method = for_names(card.method, self.backbone, names, card.settings, self._bundle.parameters)
+        # An image of nothing: now, and not beside the images of others, the text tower is asked.
+        nothing = torch.zeros(1, 1, self.backbone.embedding, device=self.backbone.device)
+        method.scores(Images(nothing[:, 0], nothing))
+        return method
 
 
 def _readings(method: Method, images: Images, grid: tuple[int, int]) -> list[Reading]:

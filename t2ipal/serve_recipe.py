@@ -10,9 +10,11 @@ APPLICATION = "t2ipal"  # the endpoint's name, unless a recipe gives it one of i
 
 
 class Replicas(Bounds):
-    """Bounds of the autoscaling of recognizers."""
+    """Autoscaling of recognizers: its bounds, and how long the load has to last."""
 
     max: Positive = 2
+    up_after_s: NotBelow0 = 15.0
+    down_after_s: NotBelow0 = 300.0
 
 
 class ServeBatch(Section):
@@ -22,14 +24,19 @@ class ServeBatch(Section):
     wait_s: NotBelow0 = 0.01
 
 
+Host = Annotated[str, Field(pattern=r"^([a-z0-9.-]+|\[[0-9a-f:]+\]|[0-9a-f:]+)(:[0-9]+)?$")]
+
+
 class RequestLimits(Section):
     """What one request may hold; more is refused before it is decoded."""
 
-    body_bytes: Positive = 64 * 2**20
+    body_bytes: Positive = 32 * 2**20
+    bodies_bytes: Positive = 256 * 2**20  # of all requests that a frontend reads at a time
     images: Positive = 16
     image_bytes: Positive = 16 * 2**20
     image_pixels: Positive = 50_000_000
     names: Annotated[int, Field(ge=0)] = 100  # classes that were never tuned
+    heatmaps: Positive = 20  # of an image: the surest labels have one
 
 
 class KeySettings(Section):
@@ -49,7 +56,7 @@ class KeySettings(Section):
 class FetchSettings(Section):
     """Hosts from which images are fetched that a request names by URL."""
 
-    hosts: Annotated[Several[str], Field(min_length=1)]
+    hosts: Annotated[Several[Host], Field(min_length=1)]  # names, or NAME:PORT
     timeout_s: Above0 = 5.0
 
 

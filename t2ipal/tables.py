@@ -78,3 +78,31 @@ PREDICTIONS = pa.schema(
         pa.field("labels", LABELS, nullable=False),  # classes above their threshold
     ]
 )
+
+# What a recognizer says of images that are labelled in bulk (t2ipal.labelling).
+LABELLED = pa.schema(
+    [
+        pa.field("image", pa.string(), nullable=False),  # its path below the folder of images
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field(
+            "labels",  # the surest first
+            pa.list_(
+                pa.struct(
+                    [
+                        pa.field("name", pa.string()),
+                        pa.field("score", pa.float64()),  # probability, 0 to 1
+                        pa.field("zero_shot", pa.bool_()),  # a name that was never tuned
+                        # In shares of the width and the height: x, y, and left, top, right, bottom.
+                        pa.field("peak", pa.list_(pa.float64())),
+                        pa.field("box", pa.list_(pa.float64())),
+                    ]
+                )
+            ),
+            nullable=False,
+        ),
+        # Probabilities of all classes, and then of the new names, in the order of labelling.json.
+        pa.field("scores", pa.list_(pa.float64()), nullable=False),
+        pa.field("error", pa.string()),  # why the image could not be read
+    ]
+)

@@ -16,7 +16,7 @@ def session(monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(ray_session.shutil, "rmtree", lambda *_, **__: None)
     monkeypatch.setattr("ray.shutdown", lambda: None)  # the suite's own cluster stays up
-    yield RaySession(tiny_recipe(), offline=False)
+    yield RaySession(tiny_recipe().ray, offline=False)
     logging.disable(logging.NOTSET)
 
 

@@ -117,7 +117,7 @@ def stage(warm: dict[str, Any], recipe: dict[str, Any]) -> dict[str, Any]:
 
     before, given = Recipe.model_validate(warm), Recipe.model_validate(recipe)
     asked = _captions(given)
-    with RaySession(given, models_are_local(given)) as session:
+    with RaySession(given.ray, models_are_local(given)) as session:
         session.start()
         DataContext.get_current().wait_for_min_actors_s = ENGINE_START_S
         _run_seconds(before)

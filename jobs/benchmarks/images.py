@@ -107,7 +107,7 @@ def with_captions(recipe: Recipe, folder: str) -> Store:
 def stage(recipe: dict[str, Any]) -> dict[str, Any]:
     """Measure the stage from the commit of its first shard to that of its last."""
     given = Recipe.model_validate(recipe)
-    with tempfile.TemporaryDirectory() as folder, RaySession(given, models_are_local(given)) as session:
+    with tempfile.TemporaryDirectory() as folder, RaySession(given.ray, models_are_local(given)) as session:
         store = with_captions(given, folder)
         session.start()
         images.run(given, store)

@@ -135,7 +135,7 @@ def rate(recipe: dict[str, Any], folder: str, seconds: float) -> dict[str, Any]:
     """Measure the shards committed a second while all workers are at work, and the seconds in all."""
     given, store = _opened(recipe, folder)
     gpus = given.images.workers.max
-    with RaySession(given, offline=True, num_gpus=gpus) as session:
+    with RaySession(given.ray, offline=True, num_gpus=gpus) as session:
         session.start()
         start = time.monotonic()
         images.run(given, store, stand_in(seconds))
@@ -172,7 +172,7 @@ def together(times: dict[int, list[float]], workers: int) -> float:
 def memory(recipe: dict[str, Any], folder: str) -> dict[str, Any]:
     """Measure by how much the driver of the stage grows at most."""
     given, store = _opened(recipe, folder)
-    with RaySession(given, offline=True, num_gpus=given.images.workers.max) as session:
+    with RaySession(given.ray, offline=True, num_gpus=given.images.workers.max) as session:
         session.start()
         before, start = peak_bytes(), time.monotonic()
         images.run(given, store, stand_in(0.0))

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from ray import serve
 
+from serve import replica
 from serve.api import make_api
 from serve.args import ServeArgs
 from serve.call import Refusal
@@ -36,6 +37,9 @@ class Here:
     async def vocabulary(self, recognizer):
         return answered(await (await self.replica()).vocabulary(recognizer))
 
+    async def ready(self):
+        await self.recognizers()
+
     async def metrics(self):
         return "# HELP ray_serve_nothing\n"
 
@@ -57,8 +61,12 @@ def served(bundle, **settings):
 def without_ray():
     """Within, what collects batches does not miss the replica's own settings: a MonkeyPatch context."""
     patch = pytest.MonkeyPatch()
-    settings = SimpleNamespace(_deployment_config=SimpleNamespace(max_ongoing_requests=100))
+    config = SimpleNamespace(max_ongoing_requests=100)
+    settings = SimpleNamespace(_deployment_config=config, app_name="here")
     patch.setattr(serve, "get_replica_context", lambda: settings)
+    known: dict[str, str] = {}
+    patch.setattr(replica, "remember", lambda application, sources: known.update(sources))
+    patch.setattr(replica, "last_good", lambda application, name: known.get(name))
     return patch
 
 

@@ -137,7 +137,7 @@ def test_one_bad_image_spoils_its_own_place_alone(client):
         (bytes(100_001), "image/png", 413, "100001 bytes; at most 100000"),
         (bytes(250_001), "image/png", 413, "the body is larger than 250000 bytes"),
         (png(Image.new("1", (101, 100))), "image/png", 422, "101 x 100 pixels; at most 10000"),
-        (b"{", "application/json", 422, "Invalid JSON"),
+        (b"{", "application/json", 422, "the body is no JSON"),
         (b'{"images": []}', "application/json", 422, "images: List should have at least 1 item"),
         (b'{"images": ["?"]}', "application/json", 422, "not in base64"),
         (b'{"images": ["\\u0080"]}', "application/json", 422, "not in base64"),
@@ -149,6 +149,8 @@ def test_one_bad_image_spoils_its_own_place_alone(client):
         ),
         (b'{"images": [{"url": "http://x/y.png"}]}', "application/json", 422, "fetches no URLs"),
         (json.dumps({"images": [""] * 4}).encode(), "application/json", 422, "images: there are more than 3"),
+        (b"[]", "application/json", 422, "the body is no JSON object"),
+        (b'{"images": [1, 2], "a": 1}', "application/json", 422, "images.0: Input should be a valid string"),
         (b"--x--", "multipart/form-data", 422, "Missing boundary"),
         (b"--x--\r\n", "multipart/form-data; boundary=x", 422, "images: the form has no file"),
     ],
@@ -157,6 +159,35 @@ def test_one_bad_image_spoils_its_own_place_alone(client):
 def test_what_is_refused_says_why(client, data, kind, status, message):
     response = ask(client, data, kind)
     assert (response.status_code, message in response.json()["detail"]) == (status, True), response.text
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        ({"files": {"mask": b"x"}}, "mask: files are called images"),
+        ({"files": {"images": b"x"}, "data": {"top_k": ["1", "2"]}}, "top_k: it is given more than once"),
+        ({"files": [("images", b"x")] * 4}, "images: there are more than 3"),
+        ({"files": {"images": b"x"}, "data": {"colour": "red"}}, "colour: Extra inputs"),
+    ],
+)
+def test_a_form_that_is_wrong_names_its_field(client, form, message):
+    response = client.post("/v1/recognize", **form)
+    assert (response.status_code, message in response.json()["detail"]) == (422, True), response.text
+
+
+def test_many_faults_make_a_short_answer(client):
+    response = ask_json(client, images=[text(png(noise(0)))], **{f"wrong{n}": n for n in range(10_000)})
+    assert response.status_code == 422
+    assert len(response.text) < 1000
+    response = ask_json(client, images=[1] * 100_000)
+    assert "images: there are more than 3" in response.json()["detail"]
+
+
+def test_only_the_surest_labels_have_a_heatmap(bundle, no_ray):
+    api, _ = paths(served(bundle, limits={"heatmaps": 2}))
+    with TestClient(api) as client:
+        labels = one(ask(client, png(noise(0)), heatmaps="grid", threshold=0))["labels"]
+    assert [label["heatmap"] is not None for label in labels] == [True, True, False]
 
 
 @pytest.mark.parametrize(

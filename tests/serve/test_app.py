@@ -15,6 +15,8 @@ from ray.serve.schema import ServeDeploySchema
 from serve.app import build
 from serve.deploy import deployed
 from t2ipal import Recognizer
+from t2ipal.labelling.labeller import Labeller
+from t2ipal.labelling.plan import Labelling
 from tests.serve.here import served
 from tests.serve.http import free_port, noise, png
 
@@ -52,6 +54,24 @@ def test_an_image_gets_the_recognizers_answer(url, recognizer):
     assert response.json()["recognizer"] == "tiny"
 
 
+def test_the_job_that_labels_folders_says_the_same_to_the_last_bit(url, bundle, recognizer, tmp_path):
+    names = [f"{seed}.png" for seed in range(4)]
+    for seed, name in enumerate(names):
+        (tmp_path / name).write_bytes(png(noise(seed)))
+    settings = Labelling(
+        images=str(tmp_path), version=recognizer.version, at_once=1, classes=recognizer.classes
+    )
+    rows = Labeller(settings, bundle, "cpu")(names).to_pylist()
+    for row in rows:
+        (result,) = post(url, (tmp_path / row["image"]).read_bytes(), scores=True).json()["results"]
+        assert list(result["scores"].values()) == row["scores"]
+        said = [
+            {key: label[key] for key in ("name", "score", "zero_shot")} | label["where"]
+            for label in result["labels"]
+        ]
+        assert said == row["labels"]
+
+
 def test_requests_at_the_same_time_get_their_own_answers_to_the_last_bit(url):
     images = [png(noise(seed)) for seed in range(24)]
     alone = [scores(post(url, image, scores=True)) for image in images[:4]]
@@ -85,14 +105,7 @@ def test_every_path_answers(url):
 def test_figures_for_prometheus(url):
     post(url, png(noise(0)))
 
-    def counted():
-        text = httpx.get(f"{url}/metrics", timeout=60).text
-        return "ray_serve_num_http_requests" in text or "ray_serve" in text
-
-    deadline = time.monotonic() + 60  # Ray's agent is told every few seconds
-    while not counted():
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
+    wait_for(lambda: "ray_serve_num_http_requests" in httpx.get(f"{url}/metrics", timeout=60).text)
 
 
 @pytest.fixture(scope="module")
@@ -142,8 +155,15 @@ def deploy(bundle):
         "args": settings,
         "deployments": [{"name": "Replica", "user_config": {"recognizers": {"tiny": bundle}}}],
     }
-    client = _get_global_client()
-    client.deploy_apps(ServeDeploySchema.model_validate({"applications": [application]}), _blocking=True)
+    before = serve.status().applications.get("pool")
+    _get_global_client().deploy_apps(ServeDeploySchema.model_validate({"applications": [application]}))
+
+    def has_it():
+        now = serve.status().applications["pool"]
+        later = before is None or now.last_deployed_time_s > before.last_deployed_time_s
+        return later and now.status == "RUNNING"
+
+    wait_for(has_it)
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +172,14 @@ def pool(url, bundle):
     serve.delete("small")
     deploy(bundle)
     return f"{url}/pool"
+
+
+def wait_for(reached, seconds=120):
+    """Wait until something is so."""
+    deadline = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.5)
 
 
 def under_load(url, event, seconds=2.0):
@@ -209,3 +237,21 @@ def test_a_recognizer_is_changed_while_it_answers(pool, other_bundle, tmp_path):
     }
     (after,) = httpx.get(f"{pool}/v1/recognizers", timeout=60).json()
     assert "is not a recognizer bundle" in after["failed"]
+
+
+@pytest.mark.slow
+def test_replicas_come_and_go_with_the_load(url, bundle):
+    serve.delete("pool")
+    replicas = {"min": 1, "max": 2, "up_after_s": 1.0, "down_after_s": 2.0}
+    args = served(bundle, batch={"max_size": 4, "wait_s": 0.3}, replicas=replicas, cpus=0.2)
+    args = args.model_copy(update={"target_ongoing_requests": 1.0})
+    serve.run(build(args), name="grows", route_prefix="/grows")
+
+    def running():
+        return serve.status().applications["grows"].deployments["Replica"].replica_states.get("RUNNING", 0)
+
+    assert running() == 1
+    responses = under_load(f"{url}/grows", lambda: wait_for(lambda: running() == 2), seconds=0.5)
+    assert {response.status_code for response in responses} == {200}
+    wait_for(lambda: running() == 1)
+    assert post(f"{url}/grows", png(noise(0))).status_code == 200

@@ -7,9 +7,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import ValidationError
 
 from serve import api as api_module
-from serve.fetch import Fetcher, PrivateAddress, PublicResolver
+from serve.fetch import Fetcher, PrivateAddress, PublicResolver, is_public
 from t2ipal.serve_recipe import FetchSettings
 from tests.serve.here import paths, served
 from tests.serve.http import noise, png
@@ -111,6 +112,33 @@ def test_a_private_address_is_refused_though_its_host_is_allowed(host):
     url = f"http://[{host}]/x" if ":" in host else f"http://{host}/x"
     refusal = fetch(FetchSettings(hosts=(host,)), url)
     assert "not public" in refusal.detail
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("8.8.8.8", True),
+        ("2606:4700::1111", True),
+        ("10.0.0.1", False),
+        ("168.63.129.16", False),
+        ("64:ff9b::a9fe:a9fe", False),  # 169.254.169.254
+        ("64:ff9b::808:808", True),
+        ("2002:7f00:1::", False),
+        ("::127.0.0.1", False),
+        ("::ffff:10.0.0.1", False),
+        ("fec0::1", False),
+        ("ff0e::1", False),
+        ("224.0.0.1", False),
+    ],
+)
+def test_addresses_of_the_open_internet(address, public):
+    assert is_public(address) == public
+
+
+@pytest.mark.parametrize("host", ["https://a.example", "A.example", "a.example/x", ""])
+def test_a_host_is_a_name_in_small_letters(host):
+    with pytest.raises(ValidationError, match="pattern"):
+        FetchSettings(hosts=(host,))
 
 
 def test_a_name_that_leads_to_a_private_address():

@@ -16,7 +16,7 @@ LINE = f"mine:{hashlib.sha256(KEY.encode()).hexdigest()}"
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "keys"
-    path.write_text(f"# who may ask\n{LINE}\n\nother:{'0' * 64}\n")
+    path.write_text(f"# who may ask: mine, other\n{LINE}\n\n  # soon gone\nmine:{'0' * 64}\n")
     return str(path)
 
 

@@ -1,7 +1,9 @@
 import asyncio
+import shutil
 
 import pytest
 
+from serve import replica as module
 from serve.call import Call, ImageError, Options, Refusal
 from serve.replica import FAILURES_TO_REPLACE, Replica
 from t2ipal import Recognizer
@@ -89,3 +91,48 @@ def test_what_came_without_an_image_keeps_its_reason(bundle, no_ray):
     first, second = asyncio.run(asked()).results
     assert first == ImageError(status=413, detail="too large")
     assert second.width == 48
+
+
+def test_a_configuration_that_is_wrong_changes_nothing(bundle, no_ray):
+    async def changed():
+        replica = await ready(started(bundle))
+        before = await replica.recognizers()
+        await replica.reconfigure({"recogniser": {}})
+        return before, await replica.recognizers()
+
+    before, after = asyncio.run(changed())
+    assert before == after
+
+
+def test_what_did_not_load_is_tried_again(bundle, other_bundle, no_ray, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "RETRY_S", 0.1)
+    late = tmp_path / "late"
+
+    async def changed():
+        replica = await ready(started(bundle))
+        await replica.reconfigure({"recognizers": {"tiny": str(late)}})
+        (failed,) = await replica.recognizers()
+        shutil.copytree(other_bundle, late)
+        for _ in range(100):
+            await asyncio.sleep(0.1)
+            (described,) = await replica.recognizers()
+            if described.failed is None:
+                break
+        return failed, described
+
+    failed, described = asyncio.run(changed())
+    assert failed.failed
+    assert described.version == Recognizer.load(other_bundle).version
+
+
+def test_a_call_that_nobody_waits_for_leaves_the_batch(bundle, no_ray):
+    async def cancelled():
+        replica = await ready(started(bundle, batch={"max_size": 2, "wait_s": 1.0}))
+        first = asyncio.create_task(replica.recognize(call(png(noise(0)))))
+        await asyncio.sleep(0.3)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        return await asyncio.gather(*(replica.recognize(call(png(noise(n)))) for n in range(3)))
+
+    assert [len(answer.results) for answer in asyncio.run(cancelled())] == [1, 1, 1]

@@ -3,6 +3,7 @@ import pytest
 from serve.args import Served
 from serve.call import Refusal
 from serve.shelf import Shelf
+from t2ipal import Recognizer
 from t2ipal.errors import UserError
 from t2ipal.model_thread import ModelThread
 
@@ -47,6 +48,34 @@ def test_a_bundle_that_does_not_load_leaves_the_former_one(bundle, other_bundle,
     assert (b.version != before["b"], b.failed) == (True, None)
     both.change(Served(recognizers={"a": bundle}))
     assert [each.failed for each in both.described()] == [None]
+
+
+def test_a_replica_that_begins_with_a_bundle_that_does_not_load(bundle, tmp_path):
+    one = Shelf("cpu", 1, ModelThread("cpu"))
+    one.change(Served(recognizers={"a": str(tmp_path)}), {"a": bundle}.get)
+    (described,) = one.described()
+    assert "is not a recognizer bundle" in described.failed
+    assert one.sources() == {"a": bundle}
+    assert one.failed()
+
+
+def test_what_is_the_same_is_not_loaded_again(bundle, other_bundle):
+    one = shelf(("a", bundle))
+    _, before = one.find("a")
+    one.change(Served(recognizers={"a": bundle, "b": other_bundle, "c": bundle}))
+    assert one.find("a")[1] is one.find("c")[1] is before
+    assert one.find("b")[1].backbone is before.backbone  # the same weights
+
+
+def test_errors_of_any_kind_leave_the_former_one(bundle, other_bundle, monkeypatch):
+    one = shelf(("a", bundle))
+
+    def broken(*_):
+        raise MemoryError("no more")
+
+    monkeypatch.setattr(Recognizer, "predict", broken)
+    one.change(Served(recognizers={"a": other_bundle}))
+    assert [each.failed for each in one.described()] == ["no more"]
 
 
 def test_a_bundle_that_does_not_load_and_has_no_former_one(bundle, tmp_path):

@@ -253,5 +253,5 @@ def test_another_backbone_of_the_same_shape_is_refused(copy, tmp_path):
     other = write_tiny_clip(tmp_path / "other", "resnet", seed=1)
     card = json.loads(store.read_bytes("bundle/recognizer.json"))
     edit_card(store, backbone=card["backbone"] | {"model": str(other)})
-    with pytest.raises(UserError, match=r"the weights of the backbone .* are not those .* was tuned on"):
+    with pytest.raises(UserError, match=r"the weights of the backbone .* are not those that .* was tuned on"):
         Recognizer.load(f"{store.uri}/bundle")

@@ -71,11 +71,11 @@ def test_features_that_are_no_numbers(run, workers, table, key, column, value):
 def test_they_are_not_written_at_all(tmp_path, monkeypatch):
     recipe, store = finished_images(tmp_path)
     extractor = features.FeatureExtractor(recipe, store)
-    found = extractor._backbone.images
+    found = extractor._backbone.fitted
     monkeypatch.setattr(
         extractor._backbone,
-        "images",
-        lambda images: (whole := found(images))._replace(patches=whole.patches / 0.0 * 0.0),
+        "fitted",
+        lambda fitted: (whole := found(fitted))._replace(patches=whole.patches / 0.0 * 0.0),
     )
     shard = next(work for work in features.planned(recipe, store) if work.table == "features")
     with pytest.raises(UserError, match=r"gives NaN or infinite numbers for 8 of 8 rows of features/images"):

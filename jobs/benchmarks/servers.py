@@ -1,0 +1,167 @@
+"""Servers of a recognizer, each started as a process of its own: ours, and two others.
+
+    python -m jobs.benchmarks.servers t2ipal BUNDLE PORT        the endpoint on Ray Serve, with one replica
+    python -m jobs.benchmarks.servers fastapi BUNDLE PORT       FastAPI and uvicorn, an image at a time
+    python -m jobs.benchmarks.servers litserve BUNDLE PORT      LitServe, images in batches
+
+The other two are as their users would write them. They decode and answer what our endpoint does: labels with
+probabilities, places and the version.
+"""
+
+import base64
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psutil
+from PIL import Image
+
+from jobs.benchmarks.machine import cores
+from jobs.benchmarks.process import in_effect
+from t2ipal import Recognizer
+from t2ipal.errors import UserError
+from t2ipal.images.codec import decode
+from t2ipal.prediction import Prediction
+
+MAX_BATCH, WAIT_S = 8, 0.01  # of all that make batches
+MAX_QUEUED = 8
+PATH = "/v1/recognize"
+READY_S = 180.0
+
+
+@contextmanager
+def running(name: str, bundle: str) -> Iterator[tuple[str, psutil.Process]]:
+    """Within, a server answers; yields its URL and its process. UserError when it does not come up."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryFile() as output:
+        started = subprocess.Popen(
+            [sys.executable, "-m", "jobs.benchmarks.servers", name, bundle, str(port)],
+            env=os.environ | in_effect(),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        process = psutil.Process(started.pid)
+        try:
+            if not _answers(f"http://127.0.0.1:{port}/", started):
+                output.seek(0)
+                raise UserError(f"{name} did not start", output.read()[-2000:].decode(errors="replace"))
+            yield f"http://127.0.0.1:{port}{PATH}", process
+        finally:
+            for each in [*process.children(recursive=True), process]:
+                with suppress(psutil.NoSuchProcess):
+                    each.kill()
+            started.wait()
+
+
+def _answers(url: str, process: "subprocess.Popen[bytes]") -> bool:
+    """Wait until a server answers with anything but an error of its own."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    end = time.monotonic() + READY_S
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            opener.open(url, timeout=5).close()
+            return True
+        except urllib.error.HTTPError as error:
+            if error.code < 500:
+                return True
+        except OSError:
+            pass
+        time.sleep(0.2)
+    return False
+
+
+def ours(bundle: str, port: int) -> None:
+    """One replica with all cores."""
+    import ray
+    from ray import serve
+
+    from serve.app import build
+    from serve.args import ServeArgs
+
+    with tempfile.TemporaryDirectory(prefix="t2ipal-", dir="/tmp") as folder:
+        quiet: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False}
+        ray.init(num_cpus=cores(), _temp_dir=folder, _node_ip_address="127.0.0.1", **quiet)
+        serve.start(http_options={"host": "127.0.0.1", "port": port})
+        settings = {
+            "serves": {"recognizers": {"random": bundle}},
+            "replicas": {"min": 1, "max": 1},
+            "batch": {"max_size": MAX_BATCH, "wait_s": WAIT_S},
+            "threads": cores(),
+            "max_queued_requests": MAX_QUEUED,
+        }
+        serve.run(build(ServeArgs.model_validate(settings)), name="benchmark")
+        time.sleep(1e9)
+
+
+def fastapi(bundle: str, port: int) -> None:
+    """An image at a time, on the thread pool that FastAPI has for functions which are not async."""
+    import uvicorn
+    from fastapi import Body, FastAPI
+
+    recognizer = Recognizer.load(bundle)
+    recognizer.predict([Image.new("RGB", (64, 64))])
+    app = FastAPI()
+
+    @app.post(PATH)
+    def recognize(body: bytes = Body(media_type="image/jpeg")) -> dict[str, Any]:
+        image = decode(body)
+        return _said(recognizer, image, recognizer.predict([image])[0])
+
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
+
+
+def litserve(bundle: str, port: int) -> None:
+    """Batches, in LitServe's worker process."""
+    import litserve
+
+    class Api(litserve.LitAPI):  # type: ignore[misc]
+        def setup(self, device: str) -> None:
+            self.recognizer = Recognizer.load(bundle)
+            self.recognizer.predict([Image.new("RGB", (64, 64))])
+
+        def decode_request(self, request: dict[str, str]) -> bytes:
+            return base64.b64decode(request["image"])
+
+        def batch(self, inputs: list[bytes]) -> list[bytes]:
+            return inputs
+
+        def predict(self, inputs: Sequence[bytes]) -> list[dict[str, Any]]:
+            images = [decode(each) for each in inputs]
+            found = self.recognizer.predict(images)
+            return [_said(self.recognizer, *each) for each in zip(images, found, strict=True)]
+
+        def unbatch(self, output: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            return output
+
+        def encode_response(self, output: dict[str, Any]) -> dict[str, Any]:
+            return output
+
+    api = Api(max_batch_size=MAX_BATCH, batch_timeout=WAIT_S, api_path=PATH)
+    server = litserve.LitServer(api, accelerator="cpu", timeout=120)
+    server.run(host="127.0.0.1", port=port, generate_client_file=False, log_level="warning")
+
+
+def _said(recognizer: Recognizer, image: Image.Image, found: Prediction) -> dict[str, Any]:
+    labels = [
+        {"name": each.name, "score": each.score, "peak": each.where.peak, "box": each.where.box}
+        for each in found.labels
+    ]
+    return {"version": recognizer.version, "width": image.width, "height": image.height, "labels": labels}
+
+
+OURS = "t2ipal"
+SERVERS = {OURS: ours, "fastapi": fastapi, "litserve": litserve}
+
+if __name__ == "__main__":
+    SERVERS[sys.argv[1]](sys.argv[2], int(sys.argv[3]))
