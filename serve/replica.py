@@ -17,6 +17,7 @@ from torch import Tensor
 
 from serve.args import Served
 from serve.call import Answer, Call, Described, ImageError, ImageResult, Refusal, Timings, Vocabulary
+from serve.figures import Figures
 from serve.last_good import last_good, remember
 from serve.pictures import decoded, result
 from serve.shelf import Shelf
@@ -51,6 +52,7 @@ class Replica:
         self._model(torch.set_num_threads, settings.threads or math.ceil(settings.cpus) or 1)
         self._readers = ThreadPoolExecutor(settings.readers, thread_name_prefix="read")
         self._shelf = Shelf(device, settings.together, self._model)
+        self._figures = Figures()
         self._failures = 0
         self._retrying: asyncio.Task[None] | None = None
         application = serve.get_replica_context().app_name
@@ -114,7 +116,9 @@ class Replica:
                 )
         timings = [1000 * seconds for seconds in (ready - start, read - ready, time.monotonic() - start)]
         timed = Timings(decode=timings[0], model=timings[1], total=timings[2])
-        return Answer(recognizer=name, version=recognizer.version, results=results, timings_ms=timed)
+        answer = Answer(recognizer=name, version=recognizer.version, results=results, timings_ms=timed)
+        self._figures.count(answer)
+        return answer
 
     async def recognizers(self) -> list[Described] | Refusal:
         """Say which recognizers there are."""

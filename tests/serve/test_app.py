@@ -1,14 +1,18 @@
 """The endpoint on Ray Serve."""
 
+import hashlib
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 from PIL import Image
 from ray import serve
+from ray._private import worker
 from ray.serve.context import _get_global_client
 from ray.serve.schema import ServeDeploySchema
 
@@ -105,7 +109,16 @@ def test_every_path_answers(url):
 def test_figures_for_prometheus(url):
     post(url, png(noise(0)))
 
-    wait_for(lambda: "ray_serve_num_http_requests" in httpx.get(f"{url}/metrics", timeout=60).text)
+    post(url, b"hello")
+
+    def figures():
+        return httpx.get(f"{url}/metrics", timeout=60).text
+
+    wait_for(lambda: "ray_t2ipal_images" in figures() and "ray_serve_num_http_requests" in figures())
+    counted = [line for line in figures().splitlines() if line.startswith("ray_t2ipal_images")]
+    assert {"200", "415"} <= {status for line in counted for status in re.findall(r'status="(\d+)"', line)}
+    assert "ray_t2ipal_model_ms" in figures()
+    assert "object_store" not in figures()  # Ray's other figures are Ray's business
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +250,29 @@ def test_a_recognizer_is_changed_while_it_answers(pool, other_bundle, tmp_path):
     }
     (after,) = httpx.get(f"{pool}/v1/recognizers", timeout=60).json()
     assert "is not a recognizer bundle" in after["failed"]
+
+
+def test_keys_and_how_often_they_may_be_used(url, bundle, tmp_path):
+    file = tmp_path / "keys"
+    key = "t2ipal-very-secret"
+    file.write_text(f"me:{hashlib.sha256(key.encode()).hexdigest()}")
+    args = served(bundle, keys={"file": str(file), "per_minute": 3}, frontends=2, cpus=0.2)
+    serve.run(build(args), name="keyed", route_prefix="/keyed")
+
+    def asked(headers):
+        body = {"content": png(noise(0)), "headers": {"Content-Type": "image/png", **headers}}
+        return httpx.post(f"{url}/keyed/v1/recognize", timeout=60, **body)
+
+    assert asked({}).status_code == 401
+    answers = [asked({"Authorization": f"Bearer {key}"}) for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [200] * 3 + [429] * 2  # of both frontends together
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+    assert httpx.get(f"{url}/keyed/metrics", timeout=60).status_code == 401
+    serve.delete("keyed")
+    logs = Path(worker._global_node.get_logs_dir_path())
+    texts = [path.read_text(errors="replace") for path in logs.rglob("*") if path.is_file()]
+    assert any("/keyed/v1/recognize" in text for text in texts)
+    assert not any(key in text for text in texts)
 
 
 @pytest.mark.slow
