@@ -1,28 +1,55 @@
 """How a job ends: what its user is told of an error, and what the shell gets."""
 
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from jobs.console import say
 from t2ipal.errors import UserError
 
 WRONG = 2  # something that the user has to put right
 STOPPED = 130  # by Ctrl-C, as shells have it
+TERMINATED = 143  # by SIGTERM, which schedulers and containers send
+GOES_ON = "stopped; the same command goes on from here"
 
 
 def exit_code(job: Callable[[], None]) -> int:
-    """Run a job; return 0, WRONG after telling what to put right, or STOPPED. A defect is raised."""
+    """Run a job; return 0, WRONG after telling what to put right, STOPPED or TERMINATED.
+
+    A defect is raised.
+    """
     try:
-        job()
+        with _ending_at_sigterm():
+            job()
     except KeyboardInterrupt:
-        say("stopped; the same command goes on from here")
+        say(GOES_ON)
         return STOPPED
+    except SystemExit as error:
+        if error.code != signal.SIGTERM:
+            raise
+        say(GOES_ON)
+        return TERMINATED
     except Exception as error:
         if (wrong := user_error(error)) is None:
             raise
         print(f"error: {wrong}", file=sys.stderr, flush=True)
         return WRONG
     return 0
+
+
+@contextmanager
+def _ending_at_sigterm() -> Iterator[None]:
+    """Within, SIGTERM raises SystemExit in the main thread, as Ray has it once it is started."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def user_error(error: BaseException | None) -> UserError | None:

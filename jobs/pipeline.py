@@ -102,7 +102,8 @@ def run(recipe: Recipe, store: Store, stages: list[str], keep_serving: bool, lea
                     say("serving; stop with Ctrl-C")
                     wait_for_signal()
     if not serves and not work and not made_anew:
-        say("nothing to do: all of it is complete")
+        every = len(stages) == len(STAGES) + 1
+        say(f"nothing to do: {'all of it' if every else ', '.join(stages)} is complete")
     say(f"run folder {store.uri}")
 
 

@@ -1,6 +1,7 @@
 """The two sections of a recipe that say where captions come from."""
 
 import os
+import re
 from typing import Annotated, Any, Self
 
 from pydantic import Field, Strict, field_validator, model_validator
@@ -123,6 +124,8 @@ class CaptionsRecipe(Section):
     def _names_classes(cls, prompt: str) -> str:
         if "{classes}" not in prompt:
             raise ValueError('the prompt does not hold "{classes}", the place of the class names')
+        if others := [name for name in re.findall(r"{\w+}", prompt) if name != "{classes}"]:
+            raise ValueError(f'the prompt holds "{others[0]}"; only "{{classes}}" is filled in')
         return prompt
 
     @field_validator("classes_per_caption")

@@ -1,13 +1,16 @@
 """How a job ends, wherever an error was raised."""
 
+import os
 import pickle
+import signal
+import time
 
 import pytest
 from ray.exceptions import RayTaskError
 from ray.train import RunConfig, ScalingConfig, WorkerGroupError
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
-from jobs.exit_code import exit_code, user_error
+from jobs.exit_code import TERMINATED, exit_code, user_error
 from t2ipal.errors import UserError
 from t2ipal.section import Workers
 from t2ipal.stages.ray_data import actor_pool, one_row_each, quiet_ray_data
@@ -95,3 +98,20 @@ def test_it_comes_back_from_ray_train(ray_cluster, tmp_path):
     with pytest.raises(WorkerGroupError) as raised:
         trainer.fit()
     assert str(user_error(raised.value)) == "no wings\n  buy some"
+
+
+def test_sigterm_stops_a_job_as_ctrl_c_does(capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    left = []
+
+    def job():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        finally:
+            left.append("in order")
+
+    assert exit_code(job) == TERMINATED == 143
+    assert left == ["in order"]
+    assert "the same command goes on from here" in capsys.readouterr().out
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -136,6 +136,7 @@ def test_a_vocabulary_file_becomes_part_of_the_recipe(tmp_path):
         ("captions.model", None, r"'captions.model' is missing"),
         ("captions.count", 0, r"captions.count: .*greater than or equal to 1"),
         ("captions.prompt", "write", r'captions.prompt: .*does not hold "\{classes\}"'),
+        ("captions.prompt", "{classes} and {dog}", r'captions.prompt: .*holds "\{dog\}"; only "\{classes\}"'),
         ("captions.attempts", 0, r"captions.attempts: .*greater than or equal to 1"),
         ("captions.drop_similar", 0.3, r"captions.drop_similar: .*greater than or equal to 0.5"),
         ("captions.prior", {}, r"captions.prior: of corpus .* neither is given; give one of the two"),

@@ -33,7 +33,7 @@ def save_random_recognizer(folder: Path, model: str = MODEL) -> str:
     backbone = load_backbone(BackboneRecipe(model=str(_save_backbone(folder / "backbone", model))))
     bundle = folder / "bundle"
     bundle.mkdir(parents=True, exist_ok=True)
-    vocabulary = Vocabulary.from_file(VOCABULARY)
+    vocabulary = Vocabulary.load(str(VOCABULARY))
     method = build_method(METHOD, backbone, vocabulary.names, MethodsSettings(), SEED)
     parameters = save(method.export())
     (bundle / PARAMETERS).write_bytes(parameters)

@@ -8,7 +8,6 @@ The other two are as their users would write them. They decode and answer what o
 probabilities, places and the version.
 """
 
-import base64
 import os
 import socket
 import subprocess
@@ -17,7 +16,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -29,7 +28,6 @@ from jobs.benchmarks.process import in_effect
 from t2ipal import Recognizer
 from t2ipal.errors import UserError
 from t2ipal.images.codec import decode
-from t2ipal.prediction import Prediction
 
 MAX_BATCH, WAIT_S = 8, 0.01  # of all that make batches
 MAX_QUEUED = 8
@@ -58,8 +56,8 @@ def running(name: str, bundle: str) -> Iterator[tuple[str, psutil.Process]]:
                 raise UserError(f"{name} did not start", output.read()[-2000:].decode(errors="replace"))
             yield f"http://127.0.0.1:{port}{PATH}", process
         finally:
-            for each in [*process.children(recursive=True), process]:
-                with suppress(psutil.NoSuchProcess):
+            with suppress(psutil.NoSuchProcess):  # it may have ended by itself
+                for each in [*process.children(recursive=True), process]:
                     each.kill()
             started.wait()
 
@@ -109,6 +107,8 @@ def fastapi(bundle: str, port: int) -> None:
     import uvicorn
     from fastapi import Body, FastAPI
 
+    from jobs.benchmarks.litserve_api import said
+
     recognizer = Recognizer.load(bundle)
     recognizer.predict([Image.new("RGB", (64, 64))])
     app = FastAPI()
@@ -116,48 +116,23 @@ def fastapi(bundle: str, port: int) -> None:
     @app.post(PATH)
     def recognize(body: bytes = Body(media_type="image/jpeg")) -> dict[str, Any]:
         image = decode(body)
-        return _said(recognizer, image, recognizer.predict([image])[0])
+        return said(recognizer, image, recognizer.predict([image])[0])
 
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
 
 
 def litserve(bundle: str, port: int) -> None:
     """Batches, in LitServe's worker process."""
-    import litserve
+    from litserve import LitServer, server
 
-    class Api(litserve.LitAPI):  # type: ignore[misc]
-        def setup(self, device: str) -> None:
-            self.recognizer = Recognizer.load(bundle)
-            self.recognizer.predict([Image.new("RGB", (64, 64))])
+    from jobs.benchmarks.litserve_api import Api
 
-        def decode_request(self, request: dict[str, str]) -> bytes:
-            return base64.b64decode(request["image"])
+    server._MCP_AVAILABLE = False  # it takes the package mcp, which vLLM needs, for fastmcp, and fails
 
-        def batch(self, inputs: list[bytes]) -> list[bytes]:
-            return inputs
-
-        def predict(self, inputs: Sequence[bytes]) -> list[dict[str, Any]]:
-            images = [decode(each) for each in inputs]
-            found = self.recognizer.predict(images)
-            return [_said(self.recognizer, *each) for each in zip(images, found, strict=True)]
-
-        def unbatch(self, output: list[dict[str, Any]]) -> list[dict[str, Any]]:
-            return output
-
-        def encode_response(self, output: dict[str, Any]) -> dict[str, Any]:
-            return output
-
-    api = Api(max_batch_size=MAX_BATCH, batch_timeout=WAIT_S, api_path=PATH)
-    server = litserve.LitServer(api, accelerator="cpu", timeout=120)
-    server.run(host="127.0.0.1", port=port, generate_client_file=False, log_level="warning")
-
-
-def _said(recognizer: Recognizer, image: Image.Image, found: Prediction) -> dict[str, Any]:
-    labels = [
-        {"name": each.name, "score": each.score, "peak": each.where.peak, "box": each.where.box}
-        for each in found.labels
-    ]
-    return {"version": recognizer.version, "width": image.width, "height": image.height, "labels": labels}
+    api = Api(bundle, max_batch_size=MAX_BATCH, batch_timeout=WAIT_S, api_path=PATH)
+    LitServer(api, accelerator="cpu", timeout=120).run(
+        host="127.0.0.1", port=port, generate_client_file=False, log_level="warning"
+    )
 
 
 OURS = "t2ipal"
