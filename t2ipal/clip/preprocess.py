@@ -39,7 +39,8 @@ class Preprocess:
         """
         # What comes after are open_clip's conversion to RGB, to a tensor, and its normalisation.
         *resize, _, _, _ = image_transform_v2(PreprocessCfg(**self.config), is_train=False).transforms
-        shown = [Compose(resize)(self._bounded(image.convert("RGB"))) for image in images]
+        shape = Compose(resize)
+        shown = [shape(self._bounded(image.convert("RGB"))) for image in images]
         return torch.from_numpy(np.stack([np.asarray(image) for image in shown]))
 
     def normalise(self, fitted: Tensor) -> Tensor:

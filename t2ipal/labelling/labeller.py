@@ -7,7 +7,6 @@ from itertools import islice
 from typing import Any
 
 import pyarrow as pa
-from pyarrow import fs
 
 from t2ipal.filesystems import connect
 from t2ipal.images.codec import ImageError, decode
@@ -78,11 +77,6 @@ class Labeller:
         found = self._recognizer.describe(reading, image.size, asked.threshold, asked.top_k, asked.names)
         labels = [_label(each) for each in found.labels]
         return row | {"labels": labels, "scores": list(found.scores.values())}
-
-
-def is_local(images: str) -> bool:
-    """Say whether images lie in a folder of the machine, which others of a cluster may not have."""
-    return isinstance(connect(images)[0], fs.LocalFileSystem)
 
 
 def _label(label: Label) -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """Label: a finished recognizer over a folder or bucket of images, shard by shard."""
 
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +60,7 @@ def broken(files: Files, out: Store, most: int) -> list[tuple[str, str]]:
 
 def _label(
     settings: Labelling, planned: dict[str, list[str]], missing: Sequence[str], pool: Pool, out: Store
-) -> Any:
+) -> Iterator[dict[str, Any]]:
     from t2ipal.stages.ray_data import IN_HAND, actor_pool, quiet_ray_data, shards_to_do, startup_explained
 
     workers = pool.workers
@@ -90,6 +89,6 @@ class ShardLabeller:
         # Rows of a block whose worker was lost come once more.
         if (written := shards.find(row["shard"])) is None:
             table = self._label(row["images"])
-            errors = Counter(reason is not None for reason in table["error"].to_pylist())
-            written = shards.write(row["shard"], table, {"broken": errors[True]})
+            broken = table.num_rows - table["error"].null_count
+            written = shards.write(row["shard"], table, {"broken": broken})
         return {"shard": row["shard"], "rows": written.rows}

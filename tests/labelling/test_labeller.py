@@ -11,15 +11,14 @@ from t2ipal.labelling.labeller import Labeller
 from t2ipal.labelling.plan import TABLE, Labelling
 from t2ipal.store import Store
 from t2ipal.tables import LABELLED
-from tests.serve.conftest import finished
+from tests.finished_bundle import bundle_in
 from tests.serve.http import noise, png
 from tests.serve.odd_files import files
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
-    _, store = finished(tmp_path_factory.mktemp("run"))
-    return f"{store.uri}/bundle"
+    return bundle_in(tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(scope="module")

@@ -10,14 +10,13 @@ from t2ipal.labelling.plan import TABLE, Files, Labelling
 from t2ipal.section import Workers
 from t2ipal.stages import label
 from t2ipal.store import Store
-from tests.serve.conftest import finished
+from tests.finished_bundle import bundle_in
 from tests.serve.http import noise, png
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
-    _, store = finished(tmp_path_factory.mktemp("run"))
-    return f"{store.uri}/bundle"
+    return bundle_in(tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(scope="module")
