@@ -29,7 +29,7 @@ from t2ipal.model_identity import check_models_unchanged
 from t2ipal.recipe import Recipe, load_recipe
 from t2ipal.run_files import CAPTION_PRIOR, METRICS
 from t2ipal.stages import bundle, captions, evaluate, features, images, tune
-from t2ipal.stages.changed_recipe import KEPT, follow_recipe, forget_refused
+from t2ipal.stages.changed_recipe import begun, follow_recipe
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
 from t2ipal.vocabulary import Vocabulary
@@ -60,8 +60,7 @@ def _job(arguments: argparse.Namespace) -> None:
     check_paths(recipe)
     store = Store.open(uri)
     with Lease(store) as lease, store.listed_once():
-        forget_refused(store)
-        store.claim(recipe, KEPT)
+        store.claim(recipe, begun(store))
         check_models_unchanged(recipe, store)
         if remade := follow_recipe(recipe, store):
             say(f"the recipe has changed; made anew: {', '.join(remade)}")

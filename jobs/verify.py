@@ -63,13 +63,14 @@ def _job(arguments: argparse.Namespace) -> list[Fault]:
 
 def _look(recipe: Recipe, store: Store, under_way: bool = False) -> list[Fault]:
     """Print what is found; return what is not right. UserError when the run holds nothing yet."""
-    found, is_empty = [], True
+    found: list[Fault] = []
+    is_empty = True
     for report in _reports(recipe, store, under_way):
-        is_empty &= isinstance(report, FilesReport) and report.is_of_notes
+        is_empty &= isinstance(report, FilesReport) and not report.is_of_results
         say(_line(report))
         for fault in report.faults:
             say(f"  {fault}")
-        found += report.faults
+        found += [fault for fault in report.faults if not fault.is_harmless]
     if is_empty and not found:
         raise UserError(
             f"there is no data in {store.uri!r} yet: it holds no more than the recipe of a run",

@@ -1,7 +1,7 @@
 """Are the models and caption files behind a recipe's names still those that a run began with?
 
 A name says little: other weights may lie in the same folder. A run remembers a digest of each local folder
-and file when it first sees it; what comes from a hub is known by its name only.
+and file from when something was first made with it; what comes from a hub is known by its name only.
 """
 
 import hashlib
@@ -17,14 +17,23 @@ MODELS_FILE = "models.json"
 # Of a large file only pieces spread over it are read: other weights differ nearly everywhere.
 _PIECES, _PIECE = 32, 64 * 1024
 
+# section of the recipe -> the tables that are made with the models and files that it names
+_MAKES = {
+    "captions": ("captions",),
+    "annotated_captions": ("captions",),
+    "images": ("images",),
+    "backbone": ("features", "caption_features", "test_features"),
+}
+
 
 def check_models_unchanged(recipe: Recipe, store: Store) -> None:
     """Raise UserError when a local model, or a file of captions, is not the one that this run began with;
-    remember new ones.
+    remember new ones, and those with which nothing was made yet.
 
     One that is gone is passed over: its stages may be complete, and else it is missed elsewhere.
     """
-    known = store.read_json(MODELS_FILE) if store.exists(MODELS_FILE) else {}
+    remembered = store.read_json(MODELS_FILE) if store.exists(MODELS_FILE) else {}
+    known = {key: digest for key, digest in remembered.items() if _is_used(key, store)}
     now = _digests(recipe)
     for key, digest in now.items():
         if known.get(key, digest) != digest:
@@ -33,8 +42,12 @@ def check_models_unchanged(recipe: Recipe, store: Store) -> None:
                 f"the {what} behind {key} has changed since the run in {store.uri!r} began",
                 "put the former files back, or give another run folder",
             )
-    if now.keys() - known.keys():
+    if known | now != remembered:
         store.write_json(MODELS_FILE, known | now)
+
+
+def _is_used(key: str, store: Store) -> bool:
+    return any(store.files(table) for table in _MAKES[key.partition(".")[0]])
 
 
 def _digests(recipe: Recipe) -> dict[str, str]:

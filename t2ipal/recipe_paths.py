@@ -4,8 +4,11 @@ A path in the recipe's own file is relative to that file. The same recipe in ano
 that a cluster makes of a working directory, is still the same recipe.
 """
 
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from t2ipal.errors import UserError
 
 # A model is a path if it begins like one, else a name (of a hub, or of a model of open_clip).
 _MODELS = ("captions.model", "images.model", "backbone.model")
@@ -24,7 +27,7 @@ class Written(NamedTuple):
 
 def resolve_paths(data: dict[str, Any], folder: Path) -> dict[str, Written]:
     """Make the paths in a recipe's plain data absolute, in place; return those that were not, by dotted
-    key.
+    key. UserError for the name of a model that is a folder here: it would be looked for on a hub.
     """
     changed = {}
     for key in (*_MODELS, *_FOLDERS, *_FILES):
@@ -33,7 +36,20 @@ def resolve_paths(data: dict[str, Any], folder: Path) -> dict[str, Written]:
         if isinstance(value, str) and _is_relative(key, value):
             section[last] = absolute(value, folder)
             changed[key] = Written(value, section[last])
+        elif isinstance(value, str) and key in _MODELS:
+            _check_name(key, value, folder)
     return changed
+
+
+def _check_name(key: str, name: str, folder: Path) -> None:
+    here = [place for place in (folder / name, Path(name)) if place.is_dir()]
+    if "/" in name and not Path(name).is_absolute() and here:
+        path = os.path.relpath(here[0].resolve(), folder)
+        raise UserError(
+            f"{key}: {name!r} is the name of a model on a hub, and there is a folder {str(here[0])!r}",
+            f"write {path if path.startswith('../') else f'./{path}'!r} for the folder; for the model on the "
+            "hub, rename the folder",
+        )
 
 
 def absolute(path: str, folder: Path) -> str:

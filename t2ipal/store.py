@@ -102,9 +102,14 @@ class Store:
         """Return what lies directly in a folder, which need not exist."""
         if (known := self._listings.get(folder)) is not None:
             return known
+        selector = fs.FileSelector(self.path(folder), allow_not_found=True)
         with self._explained("list", folder):
-            selector = fs.FileSelector(self.path(folder), allow_not_found=True)
-            found = list(self.filesystem.get_file_info(selector))
+            try:
+                found = list(self.filesystem.get_file_info(selector))
+            except FileNotFoundError:
+                # On a local disk pyarrow first lists, then asks whether the folder is missing: one that
+                # another process makes in between is reported as not found.
+                found = list(self.filesystem.get_file_info(selector))
         self._listings.keep(folder, found)
         return found
 

@@ -1,5 +1,6 @@
 import shutil
 
+import pyarrow as pa
 import pytest
 
 from t2ipal.errors import UserError
@@ -20,8 +21,14 @@ def run(tmp_path, model):
     return recipe, Store.open(str(tmp_path / "run"))
 
 
+def begin(store, *tables):
+    for table in tables:
+        store.shards(table).write("a", pa.table({"a": [0]}))
+
+
 def test_the_same_models_in_another_place_are_accepted(run, model, tmp_path):
     recipe, store = run
+    begin(store, "captions", "features")
     check_models_unchanged(recipe, store)
     assert set(store.read_json(MODELS_FILE)) == {"captions.model", "backbone.model"}  # no hub name
     moved = shutil.copytree(model, tmp_path / "elsewhere")
@@ -30,8 +37,10 @@ def test_the_same_models_in_another_place_are_accepted(run, model, tmp_path):
     check_models_unchanged(recipe.model_copy(update={"backbone": backbone}), store)
 
 
-def test_other_weights_are_noticed(run, model):
+@pytest.mark.parametrize("made", ["features", "caption_features", "test_features"])
+def test_other_weights_are_noticed(run, model, made):
     recipe, store = run
+    begin(store, made)
     check_models_unchanged(recipe, store)
     weights = model / "model.safetensors"
     data = bytearray(weights.read_bytes())
@@ -41,12 +50,24 @@ def test_other_weights_are_noticed(run, model):
         check_models_unchanged(recipe, store)
 
 
+def test_a_model_may_be_corrected_until_something_is_made_with_it(run, model):
+    recipe, store = run
+    begin(store, "captions", "images")
+    check_models_unchanged(recipe, store)
+    before = store.read_json(MODELS_FILE)
+    (model / "model.safetensors").write_bytes(b"others")
+    check_models_unchanged(recipe, store)
+    after = store.read_json(MODELS_FILE)
+    assert {key for key in before if before[key] != after[key]} == {"backbone.model"}
+
+
 def test_a_server_has_no_local_model_but_a_corpus_may_be_local(tmp_path):
     corpus = tmp_path / "corpus.txt"
     corpus.write_text("a fish\n")
     captions = {"model": "picturebook:writer", "prior": {"corpus": str(corpus)}}
     recipe = tiny_recipe(captions=captions | {"endpoint": {"url": "http://127.0.0.1:1/v1"}})
     store = Store.open(str(tmp_path / "run"))
+    begin(store, "captions")
     check_models_unchanged(recipe, store)
     assert set(store.read_json(MODELS_FILE)) == {"captions.prior.corpus"}
     check_models_unchanged(tiny_recipe(captions=captions), store)  # an engine of its own, later
@@ -65,6 +86,7 @@ def test_another_file_of_captions_is_noticed(tmp_path, key):
         tiny_recipe(captions=None, annotated_captions=source),
         Store.open(str(tmp_path / "run")),
     )
+    begin(store, "captions")
     check_models_unchanged(recipe, store)
     assert set(store.read_json(MODELS_FILE)) == set(recipe.caption_source.files())
     check_models_unchanged(recipe, store)
@@ -77,6 +99,7 @@ def test_another_file_of_captions_is_noticed(tmp_path, key):
 
 def test_a_model_that_is_gone_is_passed_over_and_not_forgotten(run, model):
     recipe, store = run
+    begin(store, "captions", "features")
     check_models_unchanged(recipe, store)
     before = store.read_json(MODELS_FILE)
     shutil.rmtree(model)

@@ -55,6 +55,18 @@ def test_paths_are_relative_to_the_recipe(tmp_path):
     assert recipe.images.model == "hub/painter"  # a name, not a path
 
 
+@pytest.mark.parametrize(("place", "path"), [("recipes/hub", "./hub"), ("hub", "../hub")])
+def test_a_folder_that_is_written_like_a_name(tmp_path, monkeypatch, place, path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / place / "painter").mkdir(parents=True)
+    (tmp_path / "recipes").mkdir(exist_ok=True)
+    with pytest.raises(
+        UserError, match=r"images\.model: 'hub/painter' is the name .* there is a folder"
+    ) as told:
+        load(tmp_path / "recipes", DATA)
+    assert told.value.remedy.startswith(f"write '{path}/painter' for the folder")
+
+
 def test_the_same_recipe_in_another_folder_has_the_same_fingerprints(tmp_path):
     data = changed("evaluate.dataset", "photos") | {"vocabulary": "classes.yaml"}
     recipes = []

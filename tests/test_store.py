@@ -133,6 +133,22 @@ def test_a_folder_goes_with_all_that_is_in_it(store):
         assert not store.exists("captions/_drafts/_manifests/b")
 
 
+def test_a_folder_that_is_made_while_it_is_listed(store, monkeypatch):
+    """As by a worker, when a job looks for its first shard."""
+    listings = []
+
+    class Local:
+        def get_file_info(self, selector):
+            if not listings:
+                listings.append(selector)
+                store.write_bytes("images/a", b"")
+                raise FileNotFoundError(selector.base_dir)
+            return store.filesystem.get_file_info(selector)
+
+    looking = replace(store, filesystem=Local())
+    assert [file.base_name for file in looking.files("images")] == ["a"]
+
+
 def test_claim_keeps_another_recipe_out(store):
     store.claim(Recipe.model_validate(DATA))
     store.shards("captions").write("s-0", TABLE)

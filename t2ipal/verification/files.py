@@ -28,9 +28,10 @@ from t2ipal.tuning.source import planned_images
 from t2ipal.tuning.trial import Trial
 from t2ipal.verification.fault import Fault, Kind
 from t2ipal.verification.known import is_known, is_unfinished, of_shards, passed_over
+from t2ipal.verification.tables import READS
 from t2ipal.vocabulary import Vocabulary
 
-NOTES = "notes on the run"
+NOTES, OTHERS = "notes on the run", "other files"
 
 MadeFrom = dict[str, Any] | None
 
@@ -53,9 +54,9 @@ class FilesReport:
     faults: list[Fault]
 
     @property
-    def is_of_notes(self) -> bool:
-        """Whether these files say something of the run, and are nothing that it was to make."""
-        return self.what == NOTES
+    def is_of_results(self) -> bool:
+        """Whether these files are what the run was to make, not notes on it, nor anything else."""
+        return self.what in _FOLLOWS
 
 
 def verify_files(recipe: Recipe, store: Store, under_way: bool = False) -> Iterator[FilesReport]:
@@ -72,7 +73,7 @@ def verify_files(recipe: Recipe, store: Store, under_way: bool = False) -> Itera
             yield _verify_results(folder, recipe, store, under_way)
     yield _verify_notes(recipe, store, names)
     if strays := _strays(recipe, store, names, under_way):
-        yield FilesReport("other files", 0, strays)
+        yield FilesReport(OTHERS, 0, strays)
 
 
 def not_looked_at(store: Store) -> list[str]:
@@ -209,8 +210,15 @@ def _strays(recipe: Recipe, store: Store, names: list[str], under_way: bool) -> 
                 reason = "a process was killed while it wrote this file"
                 faults.append(_fault("torn", name, reason, (name,)))
         elif not (is_known(name) or name in shards) or (name.startswith(f"{SHEETS}/") and name not in own):
-            faults.append(_fault("foreign", name, "no job writes a file of this name", ()))
+            kind: Kind = "foreign" if _passes_for_rows(name) else "stray"
+            faults.append(_fault(kind, name, "no job writes a file of this name", ()))
     return faults
+
+
+def _passes_for_rows(name: str) -> bool:
+    """Say whether those who read the folder of a table as one find this file among its rows."""
+    folder, _, _ = name.rpartition("/")
+    return folder in READS and name.endswith(".parquet")
 
 
 def _fault(kind: Kind, name: str, reason: str, remove: tuple[str, ...]) -> Fault:

@@ -8,11 +8,10 @@ import pytest
 
 from jobs import pipeline
 from t2ipal.errors import UserError
-from t2ipal.model_identity import MODELS_FILE
 from t2ipal.recipe import Recipe
 from t2ipal.run_files import ANSWER, CARD, METRICS
 from t2ipal.stages import bundle, captions, evaluate, features, images, tune
-from t2ipal.stages.changed_recipe import KEPT, follow_recipe, forget_refused
+from t2ipal.stages.changed_recipe import KEPT, begun, follow_recipe
 from t2ipal.store import RUN_FILE
 from t2ipal.tuning.source import AGREEMENT
 from t2ipal.tuning.trial import Trial
@@ -30,23 +29,25 @@ def changed(recipe, **sections):
 
 
 def follow(recipe, store):
-    store.claim(recipe, KEPT)
+    store.claim(recipe, begun(store))
     return follow_recipe(recipe, store)
 
 
-def test_a_recipe_that_was_refused_before_its_first_row_may_be_corrected(store):
-    wrong, right = tiny_recipe(images={"steps": 1}), tiny_recipe(images={"steps": 2})
-    store.claim(wrong, KEPT)
-    store.write_json(MODELS_FILE, {"captions.prior.corpus": "of a file with a mistake"})
-    forget_refused(store)
-    store.claim(right, KEPT)
-    assert not store.exists(MODELS_FILE)
-    forget_refused(store)
-    store.claim(right, KEPT)
+def test_what_is_not_begun_binds_no_run(store):
+    one, two = tiny_recipe(images={"steps": 1}), tiny_recipe(images={"steps": 2})
+    assert follow(one, store) == follow(two, store) == []
+    assert store.read_json(RUN_FILE) == {"stages": two.fingerprints(), "recipe": two.settings()}
+
     store.shards("captions").write("captions-00000", pa.table({"caption_id": ["c00000000"]}))
-    forget_refused(store)
+    assert follow(one, store) == []
+    other = changed(one, captions={"count": 30})
+    with pytest.raises(UserError, match=r"another recipe; what differs: captions\.count"):
+        follow(other, store)
+    assert store.read_json(RUN_FILE)["recipe"] == one.settings()
+
+    store.shards("images").write("images-00000-000", pa.table({"image_id": ["c00000000-0"]}))
     with pytest.raises(UserError, match=r"another recipe; what differs: images\.steps"):
-        store.claim(wrong, KEPT)
+        follow(two, store)
 
 
 def kept(store):

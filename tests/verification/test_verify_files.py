@@ -201,9 +201,12 @@ STRAYS = [
     "sheets/other.png",
     "bundle/old/recognizer.json",
     "mine/a.parquet",
+    "images/_manifests/mine.json",
+    "evaluation/mine.parquet",
+]
+FOREIGN = [  # those who read the folder as one table find it among the rows
     "images/mine.parquet",
     "images/images-00000-mine.parquet",
-    "images/_manifests/mine.json",
     "features/captions-00000.parquet",
     "captions/captions-00000 (1).parquet",
     "evaluation/predictions/mine.parquet",
@@ -211,13 +214,15 @@ STRAYS = [
 ]
 
 
-@pytest.mark.parametrize("name", STRAYS)
-def test_a_stray_file_is_named_and_left_alone(run, name):
+@pytest.mark.parametrize(
+    ("kind", "name"), [*(("stray", name) for name in STRAYS), *(("foreign", name) for name in FOREIGN)]
+)
+def test_a_file_that_no_job_writes_is_named_and_left_alone(run, kind, name):
     recipe, store = run
     store.write_bytes(name, b"mine")
-    found = [each for report in verify(recipe, store) for each in report.faults if each.kind == "foreign"]
+    found = [each for report in verify(recipe, store) for each in report.faults if each.kind == kind]
     found += faults(recipe, store)
-    assert [str(each) for each in found] == [f"foreign  {name}: no job writes a file of this name"]
+    assert [str(each) for each in found] == [f"{kind:<7}  {name}: no job writes a file of this name"]
     repair(store, found)
     assert store.read_bytes(name) == b"mine"
     assert not any(stage.pending(recipe, store) for stage in (images, features, *STAGES.values()))
@@ -285,19 +290,29 @@ def test_the_job_tells_what_it_looked_at(copy, capsys):
 
 def test_the_job_tells_what_it_removed(copy, capsys):
     store, _ = copy
-    store.write_bytes("images/notes.txt", b"mine")
+    store.write_bytes("images/mine.parquet", b"mine")
     store.delete(sheet_name("fish"))
     store.write_bytes(sheet_name("tree"), b"")
     assert main([store.uri]) == 1
     told = capsys.readouterr().out
     assert "missing  sheets/fish.png" in told
     assert "torn     sheets/tree.png" in told
-    assert "foreign  images/notes.txt" in told
+    assert "foreign  images/mine.parquet" in told
     assert "3 not right\n--repair removes what is not right" in told
     assert main([store.uri, "--repair"]) == 1
     told = capsys.readouterr().out
     assert "1 removed, 1 missing: the next run of the job makes them again\n" in told
     assert "1 left in place: no job would make them again\n" in told
+
+
+def test_a_stray_file_does_not_make_a_run_wrong(copy, capsys):
+    store, _ = copy
+    store.write_bytes("images/.DS_Store", b"mine")
+    assert main([store.uri, "--repair"]) == 0
+    told = capsys.readouterr().out
+    assert "stray    images/.DS_Store: no job writes a file of this name\n" in told
+    assert told.endswith("all of it is right\n")
+    assert store.exists("images/.DS_Store")
 
 
 def test_a_prior_that_cannot_be_read_is_left_alone(copy, capsys):
@@ -320,6 +335,8 @@ def test_a_run_without_data(copy, tmp_path, capsys):
         assert main([store.uri, *arguments]) == 2
         assert "there is no data in" in capsys.readouterr().err
     store.write_bytes("notes.txt", b"")
+    assert main([store.uri]) == 2
+    store.write_bytes("images/mine.parquet", b"")
     assert main([store.uri]) == 1
 
 
