@@ -11,7 +11,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 
 from serve.call import Answer, Call, Described, ImageError, Options, Vocabulary
-from serve.documentation import BODY, DESCRIPTION, ERRORS
+from serve.documentation import ANSWER, BODY, DESCRIPTION, ERRORS
 from serve.fetch import Fetcher
 from serve.incoming import Refused, read_call, refuse, told
 from serve.keys import Keys
@@ -87,7 +87,7 @@ def _about_images(
     room = Room(settings.limits, settings.deadline_s, settings.retry_after_s)
     limits = settings.limits
 
-    @router.post("/recognize", openapi_extra={"requestBody": BODY})
+    @router.post("/recognize", openapi_extra={"requestBody": BODY}, responses=ANSWER)
     async def recognize(request: Request, options: Annotated[Options, Query()], served: served) -> Answer:
         """Say which classes are in images."""
         async with room.taken(request):

@@ -6,6 +6,7 @@ from typing import Any
 
 from PIL import Image
 
+from serve.call import Answer, ImageError, ImageResult, Label, Place, Timings
 from serve.incoming import JsonBody
 
 DESCRIPTION = """Which classes are in a photo, where they are, and how sure that is.
@@ -89,7 +90,42 @@ BODY: dict[str, Any] = {
         "multipart/form-data": {"schema": _form()},
         "application/json": {
             "schema": _json(),
-            "examples": {"one image": {"value": {"images": [_example()], "top_k": 3, "heatmaps": "grid"}}},
+            "examples": {
+                "one image": {"value": {"images": [_example()], "top_k": 3, "heatmaps": "grid"}},
+                "two images, and a class of one's own": {
+                    "value": {"images": [_example(), _example()], "classes": ["fire hydrant"], "scores": True}
+                },
+            },
         },
     },
+}
+# Where one of two images cannot be read.
+ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            "application/json": {
+                "example": Answer(
+                    recognizer="street",
+                    version="2f6c1d0a9b3e",
+                    results=[
+                        ImageResult(
+                            width=640,
+                            height=480,
+                            labels=[
+                                Label(
+                                    name="bicycle",
+                                    score=0.91,
+                                    threshold=0.42,
+                                    zero_shot=False,
+                                    where=Place(peak=(0.31, 0.64), box=(0.14, 0.43, 0.57, 1.0)),
+                                )
+                            ],
+                        ),
+                        ImageError(status=422, detail="the image is damaged: image file is truncated"),
+                    ],
+                    timings_ms=Timings(decode=6.1, model=41.0, total=48.3),
+                ).model_dump(exclude_unset=True)
+            }
+        }
+    }
 }

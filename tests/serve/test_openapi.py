@@ -10,6 +10,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from serve.call import Answer
+from serve.incoming import JsonBody
 from tests.serve.here import paths, served
 
 CHECKS = (
@@ -37,7 +39,7 @@ def test_answers_are_those_that_are_documented(case):
     case.validate_response(response, checks=CHECKS)
 
 
-def test_every_path_has_an_example_or_needs_none(document):
+def test_images_are_asked_about_and_answered_by_example(document):
     paths = document.raw_schema["paths"]
     assert set(paths) == {
         "/v1/recognize",
@@ -47,6 +49,10 @@ def test_every_path_has_an_example_or_needs_none(document):
         "/readyz",
         "/metrics",
     }
-    body = paths["/v1/recognize"]["post"]["requestBody"]["content"]
+    recognize = paths["/v1/recognize"]["post"]
+    body, answers = recognize["requestBody"]["content"], recognize["responses"]
     assert set(body) == {"image/*", "application/octet-stream", "multipart/form-data", "application/json"}
-    assert body["application/json"]["examples"]
+    for each in body["application/json"]["examples"].values():
+        JsonBody.model_validate(each["value"])
+    Answer.model_validate(answers["200"]["content"]["application/json"]["example"])
+    assert set(answers) > {"200", "413", "415", "422", "429", "503", "504"}

@@ -1,16 +1,21 @@
 """The page, in a real browser: Chromium, driven by Playwright."""
 
 import base64
+import json
 import re
+import shlex
 import shutil
 import socket
 import threading
 import time
 
+import httpx
 import pytest
 import uvicorn
 from playwright.sync_api import expect, sync_playwright
 
+from t2ipal.labelling.labeller import Labeller
+from t2ipal.labelling.plan import Labelling
 from tests.serve.here import paths, served
 from tests.serve.http import noise, png
 
@@ -136,10 +141,6 @@ def test_names_are_looked_for_that_were_never_tuned(page):
 
 
 def test_the_command_gives_the_same_answer(page, url):
-    import shlex
-
-    import httpx
-
     choose(page, picture())
     words = shlex.split(page.text_content("#curl"))
     assert words[:3] == ["curl", "--data-binary", "@photo.png"]
@@ -149,6 +150,23 @@ def test_the_command_gives_the_same_answer(page, url):
     assert words[-1].startswith(f"{url}v1/recognize")
     shown = page.text_content("#json")
     assert f'"version": "{response.json()["version"]}"' in shown
+
+
+def test_page_endpoint_and_labels_of_a_folder_are_the_same(page, url, bundle, recognizer, tmp_path):
+    names = [f"{seed}.png" for seed in range(3)]
+    for seed, name in enumerate(names):
+        (tmp_path / name).write_bytes(png(noise(seed, 64)))
+    version, classes = recognizer.version, recognizer.classes
+    settings = Labelling(images=str(tmp_path), version=version, at_once=1, classes=classes)
+    rows = Labeller(settings, bundle, "cpu")(names).to_pylist()
+    for seed, row in enumerate(rows):
+        choose(page, picture(seed))
+        data, kind = png(noise(seed, 64)), {"Content-Type": "image/png"}
+        (said,) = httpx.post(f"{url}v1/recognize?scores=1", content=data, headers=kind).json()["results"]
+        (shown,) = json.loads(page.text_content("#json"))["results"]
+        assert list(shown["scores"].values()) == list(said["scores"].values()) == row["scores"]
+        labels = [[(each["name"], each["score"]) for each in found["labels"]] for found in (shown, said, row)]
+        assert labels[0] == labels[1] == labels[2]
 
 
 def test_what_is_wrong_is_told(page):
