@@ -12,7 +12,12 @@ def say(text: str) -> None:
 
 
 def stage_line(report: StageReport) -> str:
-    """Return one line on a stage: its rows, its time and what else it has to tell."""
+    """Return a line on a stage: its rows, its time and what else it has to tell; one more for a warning."""
+    warning = f"\n  warning: {report.warning}" if report.warning else ""
+    return _counts(report) + warning
+
+
+def _counts(report: StageReport) -> str:
     if report.already_complete:
         anew = f"; made anew: {report.made_anew}" if report.made_anew else ""
         return f"{report.stage:<10}{report.rows:>8} rows   already complete{anew}"

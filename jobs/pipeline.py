@@ -101,8 +101,8 @@ def run(recipe: Recipe, store: Store, stages: list[str], keep_serving: bool, lea
                     say("serving; stop with Ctrl-C")
                     wait_for_signal()
     if not serves and not work and not made_anew:
-        every = len(stages) == len(STAGES) + 1
-        say(f"nothing to do: {'all of it' if every else ', '.join(stages)} is complete")
+        what = "all of it is" if len(stages) > len(STAGES) else f"{', '.join(stages)}:"
+        say(f"nothing to do: {what} complete")
     say(f"run folder {store.uri}")
 
 

@@ -55,9 +55,9 @@ def _job(arguments: argparse.Namespace) -> list[Fault]:
     again = [fault for fault in found if _is_made_again(fault)]
     if again:
         missing = sum(fault.kind == "missing" for fault in again)
-        say(f"{len(again) - missing} removed, {missing} missing: the next run of the job makes them again")
+        say(f"{len(again) - missing} removed, {missing} missing: the next run makes what it needs of them")
     if left := len(found) - len(again):
-        say(f"{left} left in place: no job would make them again")
+        say(f"{left} left in place, as no job would make them again: move them away")
     return found
 
 
@@ -88,6 +88,8 @@ def _reports(recipe: Recipe, store: Store, under_way: bool) -> Iterator[TableRep
 
 
 def _line(report: TableReport | FilesReport) -> str:
+    if isinstance(report, FilesReport) and not report.is_of_run:
+        return report.what
     if isinstance(report, FilesReport):
         return f"{report.what:<24}{report.files:>6} files are right"
     line = f"{report.table:<24}{report.shards:>6} shards, {report.rows} rows, are right"

@@ -57,9 +57,11 @@ class Replica:
         self._retrying: asyncio.Task[None] | None = None
         application = serve.get_replica_context().app_name
         self._last_good, self._remember = partial(last_good, application), partial(remember, application)
-        batch = settings.batch
-        together: Any = serve.batch(max_batch_size=batch.max_size, batch_wait_timeout_s=batch.wait_s)
-        self._read = together(self._read_together)
+        self._read = self._read_alone
+        if settings.together > 1:
+            batch = settings.batch
+            together: Any = serve.batch(max_batch_size=batch.max_size, batch_wait_timeout_s=batch.wait_s)
+            self._read = together(self._read_together)
 
     async def reconfigure(self, served: dict[str, Any]) -> None:
         """Serve other bundles; those that do not load leave the former ones where they are, and are tried
@@ -147,6 +149,10 @@ class Replica:
 
     async def _reading(self, waiting: Waiting | Refusal) -> Any:
         return None if isinstance(waiting, Refusal) else await self._read(waiting)
+
+    async def _read_alone(self, waiting: Waiting) -> Reading:
+        """Read an image as soon as it is its turn: where each is computed alone, none gains by waiting."""
+        return (await self._read_together([waiting]))[0]
 
     async def _read_together(self, waiting: list[Waiting]) -> list[Reading]:
         """Read images of several calls together; those that began before a change of recognizers apart."""

@@ -42,8 +42,8 @@ def resolve_paths(data: dict[str, Any], folder: Path) -> dict[str, Written]:
 
 
 def _check_name(key: str, name: str, folder: Path) -> None:
-    here = [place for place in (folder / name, Path(name)) if place.is_dir()]
-    if "/" in name and not Path(name).is_absolute() and here:
+    here = [place for place in (folder / name, Path(name)) if place.is_dir() and any(place.glob("*.json"))]
+    if here and not Path(name).is_absolute():
         path = os.path.relpath(here[0].resolve(), folder)
         raise UserError(
             f"{key}: {name!r} is the name of a model on a hub, and there is a folder {str(here[0])!r}",

@@ -18,7 +18,9 @@ class Replicas(Bounds):
 
 
 class ServeBatch(Section):
-    """Images computed together: at most `max_size`, after waiting at most `wait_s` seconds."""
+    """Images computed together, unless each is alone: at most `max_size`, after waiting at most `wait_s`
+    seconds.
+    """
 
     max_size: Positive = 8
     wait_s: NotBelow0 = 0.01

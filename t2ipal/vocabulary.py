@@ -124,7 +124,10 @@ def _reject_shared_words(names: tuple[str, ...], synonyms: tuple[tuple[str, ...]
     owner: dict[tuple[str, ...], int] = {}
     for i, name in enumerate(names):
         if _key(name) in owner:
-            raise UserError(f"the class {name!r} is listed twice", "remove one of the two lines")
+            raise UserError(
+                f"the class {name!r} is listed twice (capitals do not matter)",
+                "remove one of the two",
+            )
         owner[_key(name)] = i
     for i, words in enumerate(synonyms):
         for word in words:

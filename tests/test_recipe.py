@@ -60,6 +60,8 @@ def test_a_folder_that_is_written_like_a_name(tmp_path, monkeypatch, place, path
     monkeypatch.chdir(tmp_path)
     (tmp_path / place / "painter").mkdir(parents=True)
     (tmp_path / "recipes").mkdir(exist_ok=True)
+    load(tmp_path / "recipes", DATA)  # a folder of something else
+    (tmp_path / place / "painter" / "model_index.json").write_text("{}")
     with pytest.raises(
         UserError, match=r"images\.model: 'hub/painter' is the name .* there is a folder"
     ) as told:

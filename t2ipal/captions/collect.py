@@ -65,8 +65,8 @@ class Collector:
     """Number of answers that failed. A shard with one of them is never complete."""
     failure: str = ""
     """The reason of the first one."""
-    rejected: str = ""
-    """An answer that was not accepted, if there was one."""
+    rejections: dict[str, dict[str, object]] = field(default_factory=dict)
+    """Of each shard the first caption that was not accepted: the "classes" asked for, and an "answer"."""
     _open: dict[str, _OpenShard] = field(default_factory=dict)
 
     def add(self, answer: Answer) -> pa.Table | None:
@@ -86,16 +86,19 @@ class Collector:
         return self._table(answer.shard, self._open.pop(answer.shard))
 
     def _table(self, name: str, shard: _OpenShard) -> pa.Table:
-        rows = [shard.before.get(index) or self._row(index, shard.texts) for index in self.plan.rows(name)]
+        rows = [
+            shard.before.get(index) or self._row(name, index, shard.texts) for index in self.plan.rows(name)
+        ]
         return pa.Table.from_pylist([row for row in rows if row is not None], schema=CAPTIONS)
 
-    def _row(self, index: int, texts: Mapping[tuple[int, int], str]) -> dict[str, object] | None:
+    def _row(self, name: str, index: int, texts: Mapping[tuple[int, int], str]) -> dict[str, object] | None:
         first = (self.attempt - 1) * self.candidates
         answers = [texts[index, candidate] for candidate in range(first, first + self.candidates)]
         requested = self.plan.classes(index)
         accepted = first_accepted(answers, requested, self.vocabulary)
         if accepted is None:
-            self.rejected = self.rejected or answers[0]
+            asked = [self.vocabulary.names[i] for i in sorted(requested)]
+            self.rejections.setdefault(name, {"classes": asked, "answer": answers[0]})
             return None
         position, text = accepted
         return {

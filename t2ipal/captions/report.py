@@ -1,12 +1,15 @@
 """What became of a run's captions: how many were accepted, how often each class and pair is named."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from t2ipal.captions.cooccurrence import LabelCounts, count_labels
 from t2ipal.run_files import CAPTION_REPORT
 from t2ipal.shards import Manifest, Shards
 from t2ipal.vocabulary import Vocabulary
+
+_SHOWN = 20  # rejected captions in the report, and names in a warning
 
 
 def write_report(
@@ -43,6 +46,21 @@ def acceptance(extras: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         for attempt, count in enumerate(counts):
             accepted[attempt] += count
     return {**sums, "accepted": accepted, "acceptance": sum(accepted) / sums["asked"]}
+
+
+def rejections(extras: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return some captions that were not accepted: the classes asked for, and an answer."""
+    return list(islice((extra["rejection"] for extra in extras if "rejection" in extra), _SHOWN))
+
+
+def unnamed(report: Mapping[str, Any]) -> str:
+    """Return a warning where there are classes that no caption names; nothing where there are none."""
+    classes = [name for name, count in report["classes"].items() if not count]
+    if not classes:
+        return ""
+    more = f" and {len(classes) - _SHOWN} more" if len(classes) > _SHOWN else ""
+    looked = f"; {CAPTION_REPORT} shows answers that were rejected" if report.get("rejections") else ""
+    return f"no caption names {', '.join(classes[:_SHOWN])}{more}{looked}"
 
 
 def notes(report: Mapping[str, Any]) -> dict[str, str]:

@@ -68,7 +68,8 @@ class Rounds:
                 if (table := collector.add(answer)) is not None:
                     before = counts.get(answer.shard, [])
                     accepted = [*before, table.num_rows - sum(before)]
-                    self._keep(answer.shard, table, accepted, collector.rejected)
+                    rejection = collector.rejections.get(answer.shard)
+                    self._keep(answer.shard, table, accepted, rejection)
                     unanswered.discard(answer.shard)
         if collector.failed:
             raise UserError(
@@ -83,8 +84,10 @@ class Rounds:
                 "run again: finished shards are kept, only others are written again",
             )
 
-    def _keep(self, name: str, table: pa.Table, accepted: list[int], rejected: str) -> None:
-        extra = {"accepted": accepted} | ({} if table.num_rows else {"example": rejected})
+    def _keep(
+        self, name: str, table: pa.Table, accepted: list[int], rejection: dict[str, object] | None
+    ) -> None:
+        extra = {"accepted": accepted} | ({"rejection": rejection} if rejection else {})
         ended = table.num_rows == len(self.plan.rows(name)) or len(accepted) == self.captions.attempts
         if ended and self.captions.drop_similar is None:
             self._commit(name, table, extra)

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from t2ipal.captions.annotated import Chosen, Labelled, caption_seed, choose
 from t2ipal.captions.collect import caption_id
-from t2ipal.captions.report import notes, write_report
+from t2ipal.captions.report import notes, unnamed, write_report
 from t2ipal.captions.sentences import format_of
 from t2ipal.captions_recipe import AnnotatedCaptionsRecipe
 from t2ipal.run_files import CAPTION_REPORT
@@ -52,6 +52,7 @@ def run(recipe: AnnotatedCaptionsRecipe, vocabulary: Vocabulary, seed: int, shar
         shards_done_before=len(before),
         seconds=time.monotonic() - start,
         notes={**{name.replace("_", " "): count for name, count in figures.items()}, **notes(report)},
+        warning=unnamed(report),
         made_anew="" if there or not complete else CAPTION_REPORT,
     )
 

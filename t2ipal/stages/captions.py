@@ -11,7 +11,7 @@ from typing import Any
 from t2ipal.captions.collect import Answer
 from t2ipal.captions.plan import CaptionPlan
 from t2ipal.captions.prior import prior_of
-from t2ipal.captions.report import acceptance, notes, write_report
+from t2ipal.captions.report import acceptance, notes, rejections, unnamed, write_report
 from t2ipal.captions.requests import Ask, MakeRequests
 from t2ipal.captions.rounds import Rounds
 from t2ipal.captions_recipe import AnnotatedCaptionsRecipe, CaptionsRecipe
@@ -59,17 +59,19 @@ def _run_model(recipe: Recipe, captions: CaptionsRecipe, store: Store, ask: Ask)
     store.delete_folder(CAPTION_DRAFTS)  # empty now, unless a job was killed after its last shard
     done = shards.done()
     manifests = {name: done[name] for name in names}
-    report = None if missing else store.find_json(CAPTION_REPORT)
+    there = None if missing else store.find_json(CAPTION_REPORT)
     if not any(manifest.rows for manifest in manifests.values()):
         raise _nothing_kept(captions, [manifest.extra for manifest in manifests.values()])
+    report = there or _write_report(recipe, store, manifests)
     return StageReport(
         stage=STAGE,
         rows=sum(manifest.rows for manifest in manifests.values()),
         shards_total=len(names),
         shards_done_before=len(names) - len(missing),
         seconds=time.monotonic() - start,
-        notes=_notes(captions, report or _write_report(recipe, store, manifests)),
-        made_anew="" if missing or report else CAPTION_REPORT,
+        notes=_notes(captions, report),
+        warning=unnamed(report),
+        made_anew="" if missing or there else CAPTION_REPORT,
     )
 
 
@@ -95,7 +97,8 @@ def _answers(
 
 
 def _write_report(recipe: Recipe, store: Store, manifests: Mapping[str, Manifest]) -> dict[str, Any]:
-    figures = acceptance(manifest.extra for manifest in manifests.values())
+    extras = [manifest.extra for manifest in manifests.values()]
+    figures = acceptance(extras) | {"rejections": rejections(extras)}
     return write_report(store.shards(STAGE), manifests, Vocabulary.load(recipe.vocabulary), figures)
 
 
@@ -111,7 +114,7 @@ def _notes(captions: CaptionsRecipe, report: Mapping[str, Any]) -> dict[str, flo
 
 
 def _nothing_kept(captions: CaptionsRecipe, shards: list[dict[str, Any]]) -> UserError:
-    example = next((extra["example"] for extra in shards if extra.get("example")), "")
+    example = next((extra["rejection"]["answer"] for extra in shards if extra.get("rejection")), "")
     return UserError(
         f"captions: of {captions.count} captions by {captions.model!r} none names exactly the "
         f"classes that it was asked for; an answer: {example!r}",

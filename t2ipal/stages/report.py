@@ -14,6 +14,8 @@ class StageReport:
     shards_done_before: int
     seconds: float
     notes: dict[str, float | int | str] = field(default_factory=dict)
+    warning: str = ""
+    """What the user should know before what follows is paid for."""
     made_anew: str = ""
     """What was gone or damaged beside finished rows, and was made from them again."""
 

@@ -54,6 +54,11 @@ class FilesReport:
     faults: list[Fault]
 
     @property
+    def is_of_run(self) -> bool:
+        """Whether these are files that jobs write."""
+        return self.what != OTHERS
+
+    @property
     def is_of_results(self) -> bool:
         """Whether these files are what the run was to make, not notes on it, nor anything else."""
         return self.what in _FOLLOWS

@@ -1,4 +1,4 @@
-from t2ipal.captions.report import acceptance, notes, write_report
+from t2ipal.captions.report import acceptance, notes, rejections, unnamed, write_report
 from t2ipal.run_files import CAPTION_REPORT
 from t2ipal.vocabulary import Vocabulary
 from tests.captions.writing import ask, rounds
@@ -33,3 +33,16 @@ def test_the_report_counts_the_classes_and_pairs_of_the_table(tmp_path):
         "per class": "0 to 5",
         "pairs": "1 of 3",
     }
+
+
+def test_classes_that_no_caption_names_are_told():
+    counts = {"fish": 2, "zebra": 0, "giraffe": 0}
+    assert unnamed({"classes": {"fish": 1}}) == ""
+    assert unnamed({"classes": counts}) == "no caption names zebra, giraffe"
+    rejection = {"classes": ["zebra"], "answer": "a horse"}
+    report = {"classes": counts, "rejections": rejections([{}, {"rejection": rejection}])}
+    assert report["rejections"] == [rejection]
+    assert unnamed(report) == (
+        "no caption names zebra, giraffe; captions/_report.json shows answers that were rejected"
+    )
+    assert unnamed({"classes": {str(i): 0 for i in range(25)}}).endswith(" and 5 more")

@@ -39,9 +39,9 @@ def url(ray_cluster, run):
     serve.shutdown()
 
 
-def post(url, data, kind="image/png", **options):
+def post(url, data, kind="image/png", timeout=60, **options):
     return httpx.post(
-        f"{url}/v1/recognize", content=data, headers={"Content-Type": kind}, params=options, timeout=60
+        f"{url}/v1/recognize", content=data, headers={"Content-Type": kind}, params=options, timeout=timeout
     )
 
 
@@ -124,10 +124,14 @@ def test_figures_for_prometheus(url):
 @pytest.fixture(scope="module")
 def small(url, bundle):
     """One replica that waits long to fill a batch of 4, has two batches at a time, and 4 requests waiting."""
-    limits = {"target_ongoing_requests": 1.0, "max_queued_requests": 4, "replicas": {"max": 1}, "cpus": 0.5}
-    args = served(bundle, batch={"max_size": 4, "wait_s": WAIT}, retry_after_s=7, **limits)
-    serve.run(build(args), name="small", route_prefix="/small")
+    serve.run(build(slow(bundle)), name="small", route_prefix="/small")
     return f"{url}/small"
+
+
+def slow(bundle, **settings):
+    limits = {"target_ongoing_requests": 1.0, "max_queued_requests": 4, "replicas": {"max": 1}, "cpus": 0.5}
+    batch = {"at_once": 4, "batch": {"max_size": 4, "wait_s": WAIT}}
+    return served(bundle, **{"retry_after_s": 7, **limits, **batch, **settings})
 
 
 def together(url, requests):
@@ -149,8 +153,29 @@ def test_more_requests_than_it_can_take_are_refused(small):
     assert [each.status_code for each in together(small, 4)] == [200] * 4  # it has recovered
 
 
+@pytest.mark.slow
+def test_a_request_that_was_taken_is_answered_when_its_replica_goes(url, bundle):
+    url, wait = f"{url}/leaving", 60.0
+
+    def run(name, wait_s):
+        batch = {"max_size": 4, "wait_s": wait_s}
+        args = slow(bundle, batch=batch, deadline_s=2 * wait, serves={"recognizers": {name: bundle}})
+        serve.run(build(args), name="leaving", route_prefix="/leaving")
+
+    run("before", wait)
+    with ThreadPoolExecutor(2) as pool:
+        taken = pool.submit(post, url, png(noise(0)), timeout=2 * wait)
+        time.sleep(2.0)  # it waits in the replica for its batch to fill
+        pool.submit(run, "after", 0.0)  # returns when all that was there has gone
+        while httpx.get(f"{url}/v1/recognizers").json()[0]["name"] != "after":
+            time.sleep(0.1)
+        assert not taken.done()
+        assert post(url, png(noise(0))).json()["recognizer"] == "after"
+        assert taken.result().json()["recognizer"] == "before"
+
+
 def test_what_takes_too_long_is_refused(url, bundle):
-    args = served(bundle, batch={"max_size": 4, "wait_s": WAIT}, deadline_s=1.0, cpus=0.2)
+    args = served(bundle, at_once=4, batch={"max_size": 4, "wait_s": WAIT}, deadline_s=1.0, cpus=0.2)
     serve.run(build(args), name="late", route_prefix="/late")
     response = post(f"{url}/late", png(noise(0)))
     assert (response.status_code, response.elapsed.total_seconds() < WAIT) == (504, True)

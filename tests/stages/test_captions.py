@@ -140,7 +140,8 @@ def finish(store, recipe, texts):
             table = collector.add(Answer(shard, row, 0, next(answers)))
         asked, kept = len(plan.rows(shard)), table.num_rows
         extra = {"asked": asked, "rejected": asked - kept, "duplicates": 0, "accepted": [kept]}
-        store.shards("captions").write(shard, table, extra | {"example": collector.rejected})
+        extra |= {"rejection": collector.rejections[shard]} if shard in collector.rejections else {}
+        store.shards("captions").write(shard, table, extra)
 
 
 def test_a_finished_stage_starts_no_engine(recipe, tmp_path, monkeypatch):
@@ -159,7 +160,11 @@ def test_a_finished_stage_starts_no_engine(recipe, tmp_path, monkeypatch):
         "per class": "0 to 1",
         "pairs": "0 of 6",
     }
-    assert store.read_json(CAPTION_REPORT)["classes"][name] == 1
+    told = store.read_json(CAPTION_REPORT)
+    assert told["classes"][name] == 1
+    assert {rejection["answer"] for rejection in told["rejections"]} == {"nothing"}
+    assert report.warning.startswith("no caption names ")
+    assert name not in report.warning
 
 
 def test_a_finished_stage_leaves_no_drafts(recipe, tmp_path):

@@ -301,8 +301,8 @@ def test_the_job_tells_what_it_removed(copy, capsys):
     assert "3 not right\n--repair removes what is not right" in told
     assert main([store.uri, "--repair"]) == 1
     told = capsys.readouterr().out
-    assert "1 removed, 1 missing: the next run of the job makes them again\n" in told
-    assert "1 left in place: no job would make them again\n" in told
+    assert "1 removed, 1 missing: the next run makes what it needs of them\n" in told
+    assert "1 left in place, as no job would make them again: move them away\n" in told
 
 
 def test_a_stray_file_does_not_make_a_run_wrong(copy, capsys):
@@ -310,6 +310,7 @@ def test_a_stray_file_does_not_make_a_run_wrong(copy, capsys):
     store.write_bytes("images/.DS_Store", b"mine")
     assert main([store.uri, "--repair"]) == 0
     told = capsys.readouterr().out
+    assert "other files\n" in told
     assert "stray    images/.DS_Store: no job writes a file of this name\n" in told
     assert told.endswith("all of it is right\n")
     assert store.exists("images/.DS_Store")
