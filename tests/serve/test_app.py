@@ -167,7 +167,7 @@ def test_a_request_that_was_taken_is_answered_when_its_replica_goes(url, bundle)
         taken = pool.submit(post, url, png(noise(0)), timeout=2 * wait)
         time.sleep(2.0)  # it waits in the replica for its batch to fill
         pool.submit(run, "after", 0.0)  # returns when all that was there has gone
-        while httpx.get(f"{url}/v1/recognizers").json()[0]["name"] != "after":
+        while httpx.get(f"{url}/v1/recognizers", timeout=60).json()[0]["name"] != "after":
             time.sleep(0.1)
         assert not taken.done()
         assert post(url, png(noise(0))).json()["recognizer"] == "after"
