@@ -16,6 +16,7 @@ from ray import serve
 from torch import Tensor
 
 from serve.args import Served
+from serve.batches import Batches
 from serve.call import Answer, Call, Described, ImageError, ImageResult, Refusal, Timings, Vocabulary
 from serve.figures import Figures
 from serve.last_good import last_good, remember
@@ -49,7 +50,8 @@ class Replica:
         device = "cuda" if settings.gpus else "cpu"
         self._settings = settings
         self._model = ModelThread(device)
-        self._model(torch.set_num_threads, settings.threads or math.ceil(settings.cpus) or 1)
+        self._threads = settings.threads or math.ceil(settings.cpus) or 1
+        self._model(torch.set_num_threads, self._threads)
         self._readers = ThreadPoolExecutor(settings.readers, thread_name_prefix="read")
         self._shelf = Shelf(device, settings.together, self._model)
         self._figures = Figures()
@@ -57,11 +59,8 @@ class Replica:
         self._retrying: asyncio.Task[None] | None = None
         application = serve.get_replica_context().app_name
         self._last_good, self._remember = partial(last_good, application), partial(remember, application)
-        self._read = self._read_alone
-        if settings.together > 1:
-            batch = settings.batch
-            together: Any = serve.batch(max_batch_size=batch.max_size, batch_wait_timeout_s=batch.wait_s)
-            self._read = together(self._read_together)
+        batch = settings.batch
+        self._read = Batches(self._read_together, batch.max_size, batch.wait_s)
 
     async def reconfigure(self, served: dict[str, Any]) -> None:
         """Serve other bundles; those that do not load leave the former ones where they are, and are tried
@@ -84,6 +83,8 @@ class Replica:
 
     async def _change(self, served: Served) -> None:
         await asyncio.to_thread(self._shelf.change, served, self._last_good)
+        # MKL's number is one for all threads, and loading, on a thread of its own, has set it to 1.
+        await self._on_model(torch.set_num_threads, self._threads)
         self._remember(self._shelf.sources())
 
     async def _retry(self, served: Served) -> None:
@@ -149,10 +150,6 @@ class Replica:
 
     async def _reading(self, waiting: Waiting | Refusal) -> Any:
         return None if isinstance(waiting, Refusal) else await self._read(waiting)
-
-    async def _read_alone(self, waiting: Waiting) -> Reading:
-        """Read an image as soon as it is its turn: where each is computed alone, none gains by waiting."""
-        return (await self._read_together([waiting]))[0]
 
     async def _read_together(self, waiting: list[Waiting]) -> list[Reading]:
         """Read images of several calls together; those that began before a change of recognizers apart."""

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import torch
-from PIL import Image
 
 from serve.args import Served
 from serve.call import Described, Refusal, Vocabulary
@@ -135,5 +134,5 @@ class Shelf:
         shared = [each.backbone for each in known if each.card.backbone_digest == wanted]
         alike = [backbone for backbone in shared if backbone.recipe == bundle.card.backbone]
         recognizer = Recognizer.of(bundle, self._device, self._at_once, alike[0] if alike else None)
-        self._model(recognizer.predict, [Image.new("RGB", (64, 64))])
+        self._model(recognizer.warm_up)
         return recognizer

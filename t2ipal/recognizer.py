@@ -3,7 +3,7 @@
 Shapes: B images, C classes, h x w patches.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Self
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from t2ipal.bundle import Bundle
 from t2ipal.clip import Backbone, load_backbone
+from t2ipal.clip.vision import ImageFeatures
 from t2ipal.errors import UserError
 from t2ipal.evaluation.calibration import Calibration
 from t2ipal.evaluation.fitted import Fitted
@@ -23,6 +24,7 @@ from t2ipal.methods.new_names import for_names
 from t2ipal.prediction import Decisions, Prediction, Reading
 from t2ipal.shards import Shards
 
+FOUR = 4  # images that are computed together where they may be; on a CPU more are no faster
 NAMES_KEPT = 64  # sets of new names whose text features are remembered
 
 
@@ -45,7 +47,8 @@ class Recognizer:
         when the backbone is not the one that it was tuned on.
 
         With `at_once` always so many images are computed together, the last ones beside copies: what is said
-        of an image does then not depend, in its last bits, on the images beside it.
+        of an image does then not depend, in its last bits, on the images beside it. With 1 they are computed
+        in fours where the device gives them the bits that each has alone.
         """
         return cls.of(Bundle.read(uri), device, at_once)
 
@@ -101,9 +104,17 @@ class Recognizer:
         """What the method says about fitted images [B, H, W, 3], and about new `names` of each behind the
         classes; on the model's thread.
         """
-        step = self._at_once or len(fitted)
-        starts = range(0, len(fitted), step)
-        return [each for at in starts for each in self._read(fitted[at : at + step], names[at : at + step])]
+        readings: list[Reading] = []
+        for size in self._sizes(len(fitted)):
+            part = slice(len(readings), len(readings) + size)
+            readings += self._read(fitted[part], names[part])
+        return readings
+
+    def warm_up(self) -> None:
+        """Answer once, as the first answer is slow, and find out what may be computed together; on the
+        model's thread.
+        """
+        self.predict([Image.new("RGB", (64, 64))] * FOUR)
 
     def describe(
         self,
@@ -147,13 +158,34 @@ class Recognizer:
         fitted = Fitted(self._decisions.thresholds, self._decisions.calibration)
         return assess(self._method, fitted, len(self.classes), shards, names)
 
+    def _sizes(self, images: int) -> Iterator[int]:
+        """How many of the images are computed together, in turn."""
+        fours = (
+            images // FOUR if self._at_once == 1 and images >= FOUR and self.backbone.fours_are_exact else 0
+        )
+        yield from [FOUR] * fours
+        left = images - FOUR * fours
+        step = self._at_once or left
+        yield from (min(step, left - at) for at in range(0, left, step or 1))
+
     def _read(self, fitted: Tensor, names: Sequence[tuple[str, ...]]) -> list[Reading]:
         """Read images that are computed together, and as many copies of the last as are missing."""
         missing = (self._at_once or 0) - len(fitted)
         copies = [fitted[-1:].expand(missing, -1, -1, -1)] if missing > 0 else []
         features = self.backbone.fitted(torch.cat([fitted, *copies]))
+        if self._at_once == 1:
+            # The method's products are small, so that their kernels depend on the number of images.
+            each = (
+                ImageFeatures(whole[None], patches[None], features.grid)
+                for whole, patches in zip(features.whole, features.patches, strict=True)
+            )
+            return [row for one, asked in zip(each, names, strict=True) for row in self._judged(one, [asked])]
+        return self._judged(features, names)
+
+    def _judged(self, features: ImageFeatures, names: Sequence[tuple[str, ...]]) -> list[Reading]:
+        """What the method says of images, of the first ones as there are `names`."""
         images = Images(features.whole, features.patches)
-        readings = _readings(self._method, images, features.grid)[: len(fitted)]
+        readings = _readings(self._method, images, features.grid)[: len(names)]
         for asked in {given for given in names if given}:
             new = _readings(self._for_names(asked), images, features.grid)
             for row, given in enumerate(names):

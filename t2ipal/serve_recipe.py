@@ -18,12 +18,12 @@ class Replicas(Bounds):
 
 
 class ServeBatch(Section):
-    """Images computed together, unless each is alone: at most `max_size`, after waiting at most `wait_s`
-    seconds.
+    """Images computed together: at most `max_size` of those that wait when the model is free. If there are
+    fewer, it waits for more, at most `wait_s` seconds.
     """
 
     max_size: Positive = 8
-    wait_s: NotBelow0 = 0.01
+    wait_s: NotBelow0 = 0.0
 
 
 Host = Annotated[str, Field(pattern=r"^([a-z0-9.-]+|\[[0-9a-f:]+\]|[0-9a-f:]+)(:[0-9]+)?$")]

@@ -29,7 +29,8 @@ from t2ipal import Recognizer
 from t2ipal.errors import UserError
 from t2ipal.images.codec import decode
 
-MAX_BATCH, WAIT_S = 8, 0.01  # of all that make batches
+MAX_BATCH = 8  # of all that make batches
+WAIT_S = 0.01  # LitServe's, for a batch to fill
 MAX_QUEUED = 8
 PATH = "/v1/recognize"
 READY_S = 180.0
@@ -94,7 +95,7 @@ def ours(bundle: str, port: int) -> None:
         settings = {
             "serves": {"recognizers": {"random": bundle}},
             "replicas": {"min": 1, "max": 1},
-            "batch": {"max_size": MAX_BATCH, "wait_s": WAIT_S},
+            "batch": {"max_size": MAX_BATCH},
             "threads": cores(),
             "max_queued_requests": MAX_QUEUED,
         }

@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import open_clip
@@ -105,6 +106,21 @@ class Backbone:
     def fitted(self, fitted: Tensor) -> ImageFeatures:
         """Features of images [B, H, W, 3] uint8 that `preprocess.fit` made."""
         return self.pixels(self.preprocess.normalise(fitted.to(self.device)))
+
+    @cached_property
+    def fours_are_exact(self) -> bool:
+        """Whether features of images that are computed in fours have the bits that each alone has: found out
+        by doing it, on the thread and the device that it is asked about.
+        """
+        height, width = self.input_size
+        made = torch.Generator().manual_seed(0)
+        fitted = torch.randint(0, 256, (4, height, width, 3), dtype=torch.uint8, generator=made)
+        together, alone = self.fitted(fitted), [self.fitted(fitted[i : i + 1]) for i in range(4)]
+        return all(
+            torch.equal(together.whole[i], each.whole[0])
+            and torch.equal(together.patches[i], each.patches[0])
+            for i, each in enumerate(alone)
+        )
 
     @torch.no_grad()
     def pixels(self, pixels: Tensor) -> ImageFeatures:

@@ -59,8 +59,11 @@ def _resnet(tower: Any, pixels: Tensor, pool_positions: bool) -> tuple[Tensor, T
         projection(part).reshape(*part.shape[:2], pool.num_heads, -1).transpose(1, 2)
         for projection, part in ((pool.q_proj, tokens[:, :1]), (pool.k_proj, tokens), (pool.v_proj, tokens))
     )
-    pooled = functional.scaled_dot_product_attention(query, keys, values)
-    return pool.c_proj(pooled.transpose(1, 2).flatten(2))[:, 0], pool.c_proj(pool.v_proj(cells)), grid
+    pooled = functional.scaled_dot_product_attention(query, keys, values).transpose(1, 2).flatten(2)
+    # In one product, as wide as the patches make it: for some few rows libraries have other kernels, by
+    # which an image's last bits would depend on how many are beside it.
+    projected = pool.c_proj(torch.cat([pooled, pool.v_proj(cells)], dim=1))
+    return projected[:, 0], projected[:, 1:], grid
 
 
 def _vit(tower: Any, pixels: Tensor) -> tuple[Tensor, Tensor, tuple[int, int]]:
@@ -82,7 +85,8 @@ def _vit(tower: Any, pixels: Tensor) -> tuple[Tensor, Tensor, tuple[int, int]]:
     itself.fill_diagonal_(0.0)
     pooled, _ = tower._pool(last(tokens))
     patches = tower.ln_post(last(tokens, attn_mask=itself)[:, 1:])
-    return pooled @ tower.proj, patches @ tower.proj, grid
+    projected = torch.cat([pooled[:, None], patches], dim=1) @ tower.proj  # as above
+    return projected[:, 0], projected[:, 1:], grid
 
 
 def resize_positions(positions: Tensor, grid: tuple[int, int]) -> Tensor:

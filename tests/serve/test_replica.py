@@ -45,23 +45,6 @@ def test_images_of_several_calls_are_read_together(bundle, no_ray, monkeypatch):
     assert [len(answer.results) for answer in answers] == [2, 1, 1]
 
 
-def test_where_each_image_is_computed_alone_none_waits_for_others(bundle, no_ray, monkeypatch):
-    sizes = []
-    read = Recognizer.read
-    monkeypatch.setattr(
-        Recognizer, "read", lambda self, fitted, names: sizes.append(len(fitted)) or read(self, fitted, names)
-    )
-
-    async def asked():
-        replica = await ready(started(bundle, batch={"max_size": 4, "wait_s": 60.0}))
-        sizes.clear()
-        async with asyncio.timeout(30):
-            return await replica.recognize(call(png(noise(0)), png(noise(1))))
-
-    assert len(asyncio.run(asked()).results) == 2
-    assert sizes == [1, 1]
-
-
 def test_a_call_keeps_the_recognizer_that_it_began_with(bundle, other_bundle, no_ray):
     async def changed():
         replica = await ready(started(bundle, at_once=2, batch={"max_size": 2, "wait_s": 1.0}))
