@@ -6,6 +6,7 @@
     uv run jobs/benchmark.py tuning                    a step of each method beside plain PyTorch
     uv run jobs/benchmark.py tuning-profile            the operators that our steps spend their time in
     uv run jobs/benchmark.py serving                   the endpoint beside the bare model and others
+    uv run jobs/benchmark.py plan                      what a plan says beside what a run then takes
     uv run jobs/benchmark.py images --recipe mine.yaml --rows 4096 --rounds 5 --json images.json
 
 Nothing else should run on the machine meanwhile. --json writes machine, versions and figures into a file.
@@ -15,7 +16,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from jobs.benchmarks import captions, images, scale, serving, tuning, tuning_profile
+from jobs.benchmarks import captions, images, planned, scale, serving, tuning, tuning_profile
 from jobs.benchmarks.report import Report
 from jobs.console import say
 from jobs.exit_code import exit_code
@@ -63,6 +64,10 @@ def _serving(arguments: argparse.Namespace) -> Report:
     return serving.benchmark(arguments.model, arguments.seconds)
 
 
+def _plan(arguments: argparse.Namespace) -> Report:
+    return planned.benchmark(_recipe(arguments), arguments.sizes, arguments.keep)
+
+
 def _recipe(arguments: argparse.Namespace) -> Recipe:
     recipe = load_recipe(arguments.recipe)
     check_paths(recipe)
@@ -95,6 +100,18 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--seconds", type=float, default=serving.SECONDS, help="of each measure; default: %(default)s"
     )
     endpoint.set_defaults(measure=_serving)
+    plan = _command(commands, planned.COMMAND, "a run planned from a smaller one's rates, and really run")
+    plan.add_argument("--recipe", default=str(DEFAULT_RECIPE), help="default: %(default)s")
+    plan.add_argument(
+        "--sizes",
+        type=float,
+        nargs=2,
+        metavar="TIMES",
+        default=list(planned.SIZES),
+        help="of the recipe's captions in either run; default: 0.5 1.5",
+    )
+    plan.add_argument("--keep", metavar="FOLDER", help="where both runs are left, with their rates")
+    plan.set_defaults(measure=_plan)
     return parser.parse_args(argv)
 
 

@@ -11,7 +11,7 @@ from t2ipal.errors import UserError
 from t2ipal.model_folder import check_model_folder
 from t2ipal.picturebook.weights import SCHEME, resolve
 from t2ipal.recipe import Recipe
-from t2ipal.stages import captions, images
+from t2ipal.stages import captions, images, page
 from t2ipal.vocabulary import Vocabulary
 
 BACKBONE_FILES = ("open_clip_config.json",)
@@ -89,7 +89,7 @@ def _check_backbone_name(recipe: Recipe) -> None:
 def check_order(stages: Sequence[str], pending: Mapping[str, Sequence[str]]) -> None:
     """Raise UserError when a stage is asked for without what comes before it.
 
-    `pending` holds the missing shards of all stages, in the order of the pipeline.
+    `pending` holds the missing shards of all stages, in the order of the pipeline. Nothing needs the report.
     """
     earlier: list[str] = []
     for stage in (*pending, "deploy"):
@@ -98,7 +98,7 @@ def check_order(stages: Sequence[str], pending: Mapping[str, Sequence[str]]) -> 
                 f"the stage {stage!r} needs the stage {missing[0]!r}, which is not complete",
                 f"run {missing[0]!r} first, or leave out --stages",
             )
-        if pending.get(stage):
+        if pending.get(stage) and stage != page.STAGE:
             earlier.append(stage)
 
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from jobs.console import say
+from jobs.console import say, tell
 from t2ipal.errors import UserError
 
 WRONG = 2  # something that the user has to put right
@@ -34,7 +34,7 @@ def exit_code(job: Callable[[], None]) -> int:
     except Exception as error:
         if (wrong := user_error(error)) is None:
             raise
-        print(f"error: {wrong}", file=sys.stderr, flush=True)
+        tell(wrong)
         return WRONG
     return 0
 

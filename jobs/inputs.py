@@ -7,6 +7,7 @@ from typing import Any
 
 from jobs.checks import check_models, models_are_local
 from jobs.console import say, stage_line
+from jobs.nodes import check_nodes
 from jobs.ray_session import RaySession
 from jobs.resources import check_resources
 from t2ipal.errors import UserError
@@ -66,4 +67,5 @@ def session(recipe: Recipe, stages: Sequence[str]) -> Iterator[None]:
     with RaySession(recipe.ray, offline=models_are_local(recipe)) as started:
         started.start()
         check_resources(recipe, stages, started.resources(), started.joins)
+        check_nodes(recipe, stages, started.joins)
         yield

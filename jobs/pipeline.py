@@ -4,6 +4,7 @@
     uv run jobs/pipeline.py --recipe mine.yaml --run s3://bucket/x  another recipe, another place
     uv run jobs/pipeline.py --stages captions,images                a part of it
     uv run jobs/pipeline.py --serve                                 keep the endpoint up until Ctrl-C
+    uv run jobs/pipeline.py --plan                                  what it will take, and what it took
 
 Every stage reads and writes files below the run's folder. What is complete there is passed over, so a job
 that was killed is completed by the same command.
@@ -19,6 +20,9 @@ from jobs.client import ask, wait_for_signal
 from jobs.console import answer_lines, quality_table, say, stage_line
 from jobs.example import example
 from jobs.exit_code import exit_code
+from jobs.nodes import check_nodes
+from jobs.planning import plan
+from jobs.planning.record import Recorder
 from jobs.preflight import check_paths
 from jobs.ray_session import RaySession
 from jobs.resources import check_resources
@@ -27,8 +31,8 @@ from t2ipal import answer
 from t2ipal.lease import Lease
 from t2ipal.model_identity import check_models_unchanged
 from t2ipal.recipe import Recipe, load_recipe
-from t2ipal.run_files import CAPTION_PRIOR, METRICS
-from t2ipal.stages import bundle, captions, evaluate, features, images, tune
+from t2ipal.run_files import CAPTION_PRIOR, METRICS, REPORT_PAGE
+from t2ipal.stages import bundle, captions, evaluate, features, images, page, tune
 from t2ipal.stages.changed_recipe import begun, follow_recipe
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
@@ -43,6 +47,7 @@ STAGES: dict[str, ModuleType] = {
     "tune": tune,  # features to prompts, adapter and prototypes: Ray Train
     "evaluate": evaluate,  # every method of the recipe on the test set
     "bundle": bundle,  # the recognizer as a folder of its own
+    "report": page,  # what was made and how good it is, for people
 }
 DEPLOY = "deploy"  # the bundle behind HTTP: Ray Serve
 
@@ -58,6 +63,9 @@ def _job(arguments: argparse.Namespace) -> None:
     uri = arguments.run or recipe.run
     check_run_uri(uri)
     check_paths(recipe)
+    if arguments.plan:
+        _plan(recipe, uri, arguments)
+        return
     store = Store.open(uri)
     with Lease(store) as lease, store.listed_once():
         store.claim(recipe, begun(store))
@@ -67,22 +75,28 @@ def _job(arguments: argparse.Namespace) -> None:
         run(recipe, store, arguments.stages, arguments.serve, lease)
 
 
+def _plan(recipe: Recipe, uri: str, arguments: argparse.Namespace) -> None:
+    """Say what the job has taken and will take; find what is wrong with it as when it is run."""
+    store = plan.opened(recipe, uri)
+    work, serves = _left(recipe, store, arguments.stages, arguments.serve)
+    say(f"plan of {store.uri}, recipe {recipe.name}")
+    say(plan.told(recipe, store, arguments.stages, work, serves, plan.sources(arguments)))
+
+
 def run(recipe: Recipe, store: Store, stages: list[str], keep_serving: bool, lease: Lease) -> None:
     """Complete the stages asked for, in order, and say how it went."""
     say(f"run {store.uri}, recipe {recipe.name}")
-    missing = _missing(recipe, store, stages)
-    check_order(stages, missing)
-    work = {name: shards for name, shards in missing.items() if shards and name in stages}
-    serves = DEPLOY in stages and bool(keep_serving or work or not answer.is_kept(store))
-    check_models(recipe, work, serves, counted=store.exists(CAPTION_PRIOR))
+    work, serves = _left(recipe, store, stages, keep_serving)
     if serves:
         check_endpoint(recipe)
     with RaySession(recipe.ray, offline=models_are_local(recipe)) as session:
+        recorder = Recorder(recipe, store, session.joins)
         if serves or work:
             session.start()
-            check_resources(
-                recipe, [*work, *([DEPLOY] if serves else [])], session.resources(), session.joins
-            )
+            recorder.took(plan.START)
+            busy = [*work, *([DEPLOY] if serves else [])]
+            check_resources(recipe, busy, session.resources(), session.joins)
+            check_nodes(recipe, busy, session.joins)
         if serves:
             endpoint.check_cluster(recipe.serve)
         made_anew = ""
@@ -90,20 +104,37 @@ def run(recipe: Recipe, store: Store, stages: list[str], keep_serving: bool, lea
             lease.check()
             if name in work:
                 store.expect_changes()
-            made_anew += _complete(name, recipe, store)
+            made_anew += _complete(name, recipe, store, recorder)
         if store.exists(METRICS):
             say(quality_table(store.read_json(METRICS)))
         if serves:
             # A cluster of our own ends with the session.
             with endpoint.deployed(recipe, store, lasts=not session.joins) as url:
                 show(url, recipe, store)
+                recorder.took(DEPLOY)
                 if keep_serving:
                     say("serving; stop with Ctrl-C")
                     wait_for_signal()
     if not serves and not work and not made_anew:
         what = "all of it is" if len(stages) > len(STAGES) else f"{', '.join(stages)}:"
         say(f"nothing to do: {what} complete")
+    if store.exists(REPORT_PAGE):
+        say(f"report {store.uri_of(REPORT_PAGE)}")
     say(f"run folder {store.uri}")
+
+
+def _left(
+    recipe: Recipe, store: Store, stages: list[str], keep_serving: bool
+) -> tuple[dict[str, list[str]], bool]:
+    """Return the stages asked for that are to be run, with their missing shards, and whether the endpoint is
+    to be started. Raises UserError when they cannot be.
+    """
+    missing = _missing(recipe, store, stages)
+    check_order(stages, missing)
+    work = {name: shards for name, shards in missing.items() if shards and name in stages}
+    serves = DEPLOY in stages and bool(keep_serving or work or not answer.is_kept(store))
+    check_models(recipe, work, serves, counted=store.exists(CAPTION_PRIOR))
+    return work, serves
 
 
 def _missing(recipe: Recipe, store: Store, stages: list[str]) -> dict[str, list[str]]:
@@ -116,13 +147,14 @@ def _missing(recipe: Recipe, store: Store, stages: list[str]) -> dict[str, list[
     return {name: STAGES[name].pending(recipe, store) for name in every[: last + 1] if name in STAGES}
 
 
-def _complete(name: str, recipe: Recipe, store: Store) -> str:
+def _complete(name: str, recipe: Recipe, store: Store, recorder: Recorder) -> str:
     """Run a stage; return what it made anew beside finished rows."""
     if name == evaluate.STAGE and recipe.evaluate.dataset is None:
         say("evaluate  nothing is measured: evaluate.dataset is null")
         return ""
     report: StageReport = STAGES[name].run(recipe, store)
     say(stage_line(report))
+    recorder.stage(report)
     return report.made_anew
 
 
@@ -144,6 +176,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--stages", type=_stages, default=[*STAGES, DEPLOY], help="comma-separated; default: all of them"
     )
     parser.add_argument("--serve", action="store_true", help="keep the endpoint up until Ctrl-C or SIGTERM")
+    plan.add_arguments(parser)
     return parser.parse_args(argv)
 
 

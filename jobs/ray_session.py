@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shutil
 import tempfile
 from types import TracebackType
@@ -9,6 +10,7 @@ from typing import Any, Self
 
 from jobs.checks import joins_cluster
 from jobs.console import say
+from t2ipal.errors import UserError
 from t2ipal.recipe import RayRecipe
 from t2ipal.vllm_environment import QUIET
 
@@ -99,13 +101,18 @@ class RaySession:
     def _initialise(self, **settings: Any) -> None:
         import ray
 
-        ray.init(
-            # The workers of a cluster do not inherit this process's environment.
-            runtime_env={"env_vars": self._variables},
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-            **settings,
-        )
+        try:
+            ray.init(
+                # The workers of a cluster do not inherit this process's environment.
+                runtime_env={"env_vars": self._variables},
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+                **settings,
+            )
+        except RuntimeError as error:
+            if not str(error).startswith("Version mismatch"):
+                raise
+            raise _other_versions(str(error)) from error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -125,6 +132,16 @@ class RaySession:
 def _was_too_slow(error: Exception) -> bool:
     """Say whether Ray gave up waiting; it raises a bare Exception for some of its processes."""
     return isinstance(error, TimeoutError) or "timed out" in str(error).lower()
+
+
+def _other_versions(said: str) -> UserError:
+    """Return what Ray says of a driver that does not suit its cluster, in one line."""
+    (ray, python), (our_ray, our_python) = re.findall(r"Ray: (\S+)\s+Python: (\S+)", said)
+    return UserError(
+        f"the cluster runs Ray {ray} on Python {python}, and this job Ray {our_ray} on Python {our_python}",
+        "start the job with the Python of the cluster's environment, as `ray job submit` does, or give both "
+        "the same",
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -1,12 +1,13 @@
 """What the stages ask of Ray, and whether a cluster can give it: Ray itself waits for ever, in silence."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jobs.console import say
 from t2ipal.captions_recipe import CaptionsRecipe
 from t2ipal.errors import UserError
 from t2ipal.recipe import Recipe
+from t2ipal.section import Labels, Workers
 from t2ipal.stages import compare
 
 WORK_AROUND_ENGINE_CPUS = (
@@ -16,12 +17,14 @@ WORK_AROUND_ENGINE_CPUS = (
 
 @dataclass(frozen=True)
 class Need:
-    """The least with which a stage makes progress. `key` is the recipe's."""
+    """The least with which a stage makes progress, on nodes with some labels. The keys are the recipe's."""
 
     stage: str
     key: str
     cpus: float
     gpus: float
+    labels: Labels = field(default_factory=dict)
+    labels_key: str = ""
 
     def fits(self, resources: Mapping[str, float]) -> bool:
         """Say whether resources, as Ray counts them, are enough."""
@@ -35,21 +38,26 @@ def needs(recipe: Recipe) -> list[Need]:
     """Return what each stage needs at once: one worker of a pool, but all workers of the training, or the
     least that it may have.
     """
-    images, features = recipe.images.workers, recipe.features.workers
     tune, serve = recipe.tune, recipe.serve
-    ranks = tune.workers.min
+    ranks, replicas = tune.workers.min, serve.replicas.min
+    on = (tune.workers.labels, "tune.workers.labels")
+    cpus, gpus = replicas * serve.cpus, replicas * serve.gpus
     return [
         *_engine(recipe.captions),
-        Need("images", "images.workers", images.cpus, images.gpus),
-        Need("features", "features.workers", features.cpus, features.gpus),
+        _pool("images", recipe.images.workers),
+        _pool("features", recipe.features.workers),
         # Ray Train: a worker with a GPU asks for no CPU.
-        Need("tune", "tune.workers", 0 if tune.gpu else ranks, ranks if tune.gpu else 0),
+        Need("tune", "tune.workers", 0 if tune.gpu else ranks, ranks if tune.gpu else 0, *on),
         # A trial of a comparison is a task of its own, whatever the training's workers.
-        Need(compare.STAGE, "tune.gpu", compare.CPUS, int(tune.gpu)),
-        Need(
-            "deploy", "serve.replicas.min", serve.replicas.min * serve.cpus, serve.replicas.min * serve.gpus
-        ),
+        Need(compare.STAGE, "tune.gpu", compare.CPUS, int(tune.gpu), *on),
+        Need("deploy", "serve.replicas.min", cpus, gpus, serve.labels, "serve.labels"),
     ]
+
+
+def _pool(stage: str, workers: Workers, cpus: float | None = None) -> Need:
+    key = f"{stage}.workers"
+    cpus = workers.cpus if cpus is None else cpus
+    return Need(stage, key, cpus, workers.gpus, workers.labels, f"{key}.labels")
 
 
 def _engine(captions: CaptionsRecipe | None) -> list[Need]:
@@ -57,7 +65,7 @@ def _engine(captions: CaptionsRecipe | None) -> list[Need]:
         return []
     workers, parts = captions.workers, captions.engine_parts
     cpus = workers.cpus if parts == 1 else max(workers.cpus, parts)
-    return [Need("captions", "captions.workers", cpus + WORK_AROUND_ENGINE_CPUS, workers.gpus)]
+    return [_pool("captions", workers, cpus + WORK_AROUND_ENGINE_CPUS)]
 
 
 def check_resources(

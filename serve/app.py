@@ -36,7 +36,11 @@ def _replicas(args: ServeArgs) -> Any:
     # One batch is computed while the next one fills, and autoscaling must see its target exceeded.
     ongoing = max(2 * args.batch.max_size, math.ceil(2 * args.target_ongoing_requests))
     options: dict[str, Any] = {
-        "ray_actor_options": {"num_cpus": args.cpus, "num_gpus": args.gpus},
+        "ray_actor_options": {
+            "num_cpus": args.cpus,
+            "num_gpus": args.gpus,
+            "label_selector": args.labels or None,
+        },
         "max_ongoing_requests": args.ongoing_requests or ongoing,
         "max_queued_requests": args.max_queued_requests,
         "health_check_period_s": 2.0,

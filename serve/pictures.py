@@ -8,10 +8,10 @@ from PIL import Image
 from torch import Tensor
 
 from serve.call import Heatmap, Heatmaps, ImageResult, Label, Options, Place, Refusal
-from serve.overlay import overlay
 from t2ipal import Recognizer, prediction
 from t2ipal.clip.preprocess import Box
 from t2ipal.images.codec import ImageError, UnknownFormat, decode
+from t2ipal.images.overlay import overlay
 from t2ipal.prediction import Reading
 
 Fit = Callable[[Sequence[Image.Image]], Tensor]

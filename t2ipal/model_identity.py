@@ -26,9 +26,9 @@ _MAKES = {
 }
 
 
-def check_models_unchanged(recipe: Recipe, store: Store) -> None:
+def check_models_unchanged(recipe: Recipe, store: Store, remember: bool = True) -> None:
     """Raise UserError when a local model, or a file of captions, is not the one that this run began with;
-    remember new ones, and those with which nothing was made yet.
+    `remember` new ones, and those with which nothing was made yet.
 
     One that is gone is passed over: its stages may be complete, and else it is missed elsewhere.
     """
@@ -42,7 +42,7 @@ def check_models_unchanged(recipe: Recipe, store: Store) -> None:
                 f"the {what} behind {key} has changed since the run in {store.uri!r} began",
                 "put the former files back, or give another run folder",
             )
-    if known | now != remembered:
+    if remember and known | now != remembered:
         store.write_json(MODELS_FILE, known | now)
 
 

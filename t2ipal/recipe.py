@@ -21,7 +21,7 @@ from t2ipal.fingerprint import differences, fingerprints
 from t2ipal.images_recipe import ImagesRecipe
 from t2ipal.method_settings import MethodsSettings
 from t2ipal.recipe_paths import Written, absolute, as_written, resolve_paths
-from t2ipal.section import Bounds, DType, Positive, Section, Several, Workers
+from t2ipal.section import Bounds, DType, Labels, Positive, Section, Several, Workers
 from t2ipal.serve_recipe import ServeRecipe
 from t2ipal.validation import describe
 from t2ipal.vocabulary import Vocabulary
@@ -59,11 +59,12 @@ class Ranks(Bounds):
 
     With bounds there are as many as the cluster has room for: fewer when a node is lost, more when one comes.
     Either way tuning goes on from the last finished epoch, with the same result. 0 of them: the driver's
-    process tunes.
+    process tunes. They run on nodes with the `labels`, and so do the trials of a comparison or a sweep.
     """
 
     min: Annotated[int, Field(ge=0)] = 1
     max: Annotated[int, Field(ge=0)] = 1
+    labels: Labels = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod

@@ -3,6 +3,8 @@
 The tables are named by their stages; `t2ipal.store` says what lies below them.
 """
 
+RATES = "rates.json"  # what each stage really took, in each run of it
+
 SHEETS = "sheets"  # the folder of contact sheets
 
 TUNE = "tune"  # the folder of tuning; `t2ipal.tuning.trial` names the files in it
@@ -19,6 +21,9 @@ PREDICTIONS = f"{EVALUATION}/predictions"  # the table, one shard per method
 BUNDLE = "bundle"  # the folder
 BUNDLE_CARD, BUNDLE_PARAMETERS = "recognizer.json", "recognizer.safetensors"  # within it
 CARD = f"{BUNDLE}/{BUNDLE_CARD}"
+
+REPORT = "report"  # the folder
+REPORT_PAGE = f"{REPORT}/index.html"  # what the run made and how good it is, for people
 
 RAY_NOTES = "ray"  # the folder of Ray's own notes, in that of tuning, and in that of a sweep
 

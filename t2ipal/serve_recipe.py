@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from t2ipal.section import Above0, Bounds, NotBelow0, Positive, Section, Several
+from t2ipal.section import Above0, Bounds, Labels, NotBelow0, Positive, Section, Several
 
 APPLICATION = "t2ipal"  # the endpoint's name, unless a recipe gives it one of its own
 
@@ -82,6 +82,7 @@ class EndpointSettings(Section):
     origins: Several[str] = ()  # of web pages that may ask from a browser (CORS)
     cpus: NotBelow0 = 1.0  # of a replica
     gpus: NotBelow0 = 0.0
+    labels: Labels = Field(default_factory=dict)  # of the nodes on which replicas run; none: any node
     threads: Positive | None = None  # of torch in a replica; None: as many as its CPUs, rounded up
     readers: Positive = 2  # threads of a replica that decode images
 

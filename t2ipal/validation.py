@@ -44,6 +44,8 @@ def _line(finding: Any, model: type[BaseModel]) -> str:
 def _section(model: type[BaseModel], loc: Sequence[str | int]) -> type[BaseModel]:
     """Return the class of the section at a location, which exists: a key in it was refused."""
     for name in loc:
+        if isinstance(name, int):  # one of several sections
+            continue
         annotation = model.model_fields[str(name)].annotation
         sections = [
             each

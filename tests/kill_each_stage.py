@@ -23,7 +23,7 @@ from t2ipal.captions.collect import caption_id
 from t2ipal.evaluation.shards import open_photos
 from t2ipal.recipe import Recipe, load_recipe
 from t2ipal.results import MANIFEST
-from t2ipal.run_files import BUNDLE, BUNDLE_PARAMETERS, CARD, EVALUATION, TUNE
+from t2ipal.run_files import BUNDLE, BUNDLE_PARAMETERS, EVALUATION, REPORT, TUNE
 from t2ipal.stages import captions as captions_stage
 from t2ipal.stages.images import image_id
 from t2ipal.store import Store
@@ -31,7 +31,7 @@ from t2ipal.store import Store
 ROOT = Path(__file__).parents[1]
 OFFLINE = ROOT / "jobs" / "recipes" / "offline.yaml"
 TABLES = ("captions", "images", "features", "caption_features", "test_features")
-RESULTS = tuple(f"{folder}/{MANIFEST}" for folder in (TUNE, EVALUATION, BUNDLE))
+RESULTS = tuple(f"{folder}/{MANIFEST}" for folder in (TUNE, EVALUATION, BUNDLE, REPORT))
 # What a stage has left when it is killed: its first shard, a checkpoint, a part of its files.
 MARKS = {
     "captions": "captions/_manifests/*.json",
@@ -40,7 +40,8 @@ MARKS = {
     "tune": f"{TUNE}/progress.json",
     "evaluate": "evaluation/predictions/_manifests/*.json",
     "bundle": f"{BUNDLE}/{BUNDLE_PARAMETERS}",
-    "deploy": CARD,
+    "report": f"{BUNDLE}/{MANIFEST}",
+    "deploy": f"{REPORT}/{MANIFEST}",
 }
 PATIENCE_S = 600
 GRACE_S = 120  # Ray's agents notice within a minute that their node is gone

@@ -19,6 +19,7 @@ NOTHING = {"captions": [], "images": [], "features": []}
     [
         (["captions", "images"], NOTHING | {"captions": ["c"], "images": ["i"]}),
         (["images"], NOTHING | {"images": ["i"], "features": ["f"]}),  # a later stage is not needed
+        (["deploy"], NOTHING | {"report": ["r"]}),  # nor is the page of a run
         (["deploy"], NOTHING),
         (["features"], NOTHING),
     ],

@@ -69,10 +69,10 @@ def assert_refused(result, *words):
         assert word in result.stderr
 
 
-def begin_captions(run):
+def begin(run, table):
     """Leave what a job does that is killed in its first shard."""
-    (run / "captions").mkdir()
-    (run / "captions" / "captions-00000.parquet").write_bytes(b"")
+    (run / table).mkdir()
+    (run / table / f"{table}-00000.parquet").write_bytes(b"")
 
 
 @pytest.mark.whole_job
@@ -104,7 +104,17 @@ def test_the_whole_job_and_again(tmp_path):
     assert set(answer["scores"]) == set(card["classes"])
     assert {each["name"] for each in answer["labels"]} <= set(card["classes"])
     assert (run / "bundle" / "recognizer.safetensors").stat().st_size > 0
+    assert f"report {run}/report/index.html" in first.stdout
+    assert (run / "report" / "index.html").stat().st_size > 100_000
     assert first.stdout.rstrip().endswith(str(run))
+    told = {rate["stage"]: rate for rate in json.loads((run / "rates.json").read_text())["rates"]}
+    stages = ["captions", "images", "features", "tune", "evaluate", "bundle", "report"]
+    assert list(told) == ["start", *stages, "deploy"]
+    assert told["captions"]["work"]["answers"]["amount"] == 96  # of two candidates each
+    assert told["images"]["work"]["images"]["amount"] == 30
+    assert all(rate["seconds"] >= rate["once_s"] > 0 for rate in told.values())
+    plan = start("--recipe", recipe, "--plan")
+    assert plan.stdout.count(" took ") == 9, plan.stdout + plan.stderr
     assert ray_processes() <= before  # nothing is left running
 
     files = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
@@ -116,7 +126,7 @@ def test_the_whole_job_and_again(tmp_path):
     assert "t2ipal.store" in imported
     assert not imported & {"ray", "torch", "vllm", "diffusers", "open_clip"}
     assert "nothing to do" in again.stdout
-    assert again.stdout.count("already complete") == 6
+    assert again.stdout.count("already complete") == 7
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == files
 
 
@@ -172,9 +182,9 @@ def test_a_run_of_another_recipe(tmp_path):
         assert_refused(start("--recipe", recipe, "--stages", "images"), "'captions'")
     claimed = (tmp_path / "run" / "run.json").read_bytes()
     assert yaml.safe_load(claimed)["recipe"]["images"]["guidance"] == 7.0
-    begin_captions(tmp_path / "run")
-    other = small_recipe(tmp_path, images__guidance=9.0)
-    assert_refused(start("--recipe", other), "another recipe", "images.guidance", "another run folder")
+    begin(tmp_path / "run", "captions")
+    other = small_recipe(tmp_path, captions__temperature=0.5)
+    assert_refused(start("--recipe", other), "another recipe", "captions.temperature", "another run folder")
     assert (tmp_path / "run" / "run.json").read_bytes() == claimed
 
 
@@ -194,7 +204,10 @@ def test_other_weights_behind_the_same_name(tmp_path):
     shutil.copytree(ROOT / "t2ipal" / "picturebook" / "weights" / "clip", model)
     recipe = small_recipe(tmp_path, backbone__model="./clip")
     assert_refused(start("--recipe", recipe, "--stages", "images"), "'captions'")
-    begin_captions(tmp_path / "run")
+    begin(tmp_path / "run", "captions")
+    (model / "open_clip_config.json").write_text("{ }")  # with which nothing was made
+    assert_refused(start("--recipe", recipe, "--stages", "images"), "'captions'")
+    begin(tmp_path / "run", "features")
     (model / "open_clip_config.json").write_text("{}")
     assert_refused(start("--recipe", recipe, "--stages", "images"), "behind backbone.model has changed")
 

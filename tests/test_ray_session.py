@@ -1,11 +1,14 @@
 """How the job's own Ray is started; the whole job's test starts a real one."""
 
 import logging
+import sys
 
 import pytest
+from ray._private.utils import check_version_info
 
 from jobs import ray_session
 from jobs.ray_session import ENVIRONMENT, RaySession
+from t2ipal.errors import UserError
 from tests.recipes import tiny_recipe
 
 
@@ -53,3 +56,14 @@ def test_any_other_failure_is_told_as_it_is(session, monkeypatch, capsys):
     with pytest.raises(ValueError, match="object store"):
         start(session, monkeypatch, ValueError("the object store is too large"))
     assert "again" not in capsys.readouterr().out
+
+
+def test_a_cluster_with_another_python_is_told_in_one_line(session, monkeypatch):
+    def connect(**settings):  # Ray's own look at what a cluster says of itself
+        check_version_info({"ray_version": "2.60.0", "python_version": "3.10.4"}, "node 127.0.0.1")
+
+    monkeypatch.setattr("ray.init", connect)
+    running = ".".join(map(str, sys.version_info[:3]))
+    told = rf"the cluster runs Ray 2.60.0 on Python 3.10.4, and this job Ray 2.60.0 on Python {running}"
+    with pytest.raises(UserError, match=told):
+        session.start()

@@ -333,6 +333,9 @@ CAPTIONS_ON = {"captions", "images", "features", "caption_features", "tune", "ev
         ("evaluate.baselines", ["zero_shot"], {"evaluate", "bundle"}),
         ("serve.port", 9000, set()),
         ("serve.application", "other", set()),
+        ("serve.labels", {"t2ipal/pool": "replicas"}, set()),
+        ("images.workers", {"labels": {"t2ipal/pool": "painters"}}, set()),
+        ("tune.workers", {"labels": {"t2ipal/pool": "tuners"}}, set()),
         ("ray.num_cpus", 3, set()),
         ("name", "other", set()),
     ],
@@ -401,3 +404,21 @@ def test_more_captions_to_paint_than_there_are_is_refused():
 def test_fingerprint_of_one_stage():
     recipe = Recipe.model_validate(DATA)
     assert recipe.fingerprint("images") == recipe.fingerprints()["images"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({"pool": "a painter"}, "'a painter' is no value of a label"),
+        ({"pool": "in(a,b)"}, "is no value"),
+        ({"pool": "x" * 64}, "is no value"),
+        ({"-pool": "painters"}, "'-pool' is no name of a label"),
+        ({"T2I/pool": "painters"}, "is no name"),
+        (["painters"], "is no section"),
+    ],
+)
+def test_labels_that_no_node_may_have_are_refused(tmp_path, labels, message):
+    with pytest.raises(UserError, match=rf"images\.workers\.labels.*{message}"):
+        load(tmp_path, changed("images.workers", {"labels": labels}))
+    good = {"t2ipal/pool": "painters", "ray.io/market-type": "spot", "a": ""}
+    assert load(tmp_path, changed("images.workers", {"labels": good})).images.workers.labels == good

@@ -51,6 +51,8 @@ def _cpu_name() -> str:
 
 
 def _gpu_names() -> list[str]:
-    import torch
+    if not Path("/dev/nvidiactl").exists():
+        return []
+    import torch  # which takes seconds
 
     return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]

@@ -33,11 +33,12 @@ class StandIn(ShardPainter):
         """Write the shard, and its worker into the manifest; return what the stage expects of a worker."""
         shard = ImageShard(**row)
         self._on_its_thread(time.sleep, self.seconds)
+        about = {"worker": str(os.getpid()), "painting_s": self.seconds}
         captions = self._store.shards(CAPTIONS).read(shard.captions)
         part = captions.slice(shard.start, shard.stop - shard.start)
         table = pa.Table.from_pylist([_row(each) for each in part.to_pylist()], schema=IMAGES)
         self._store.shards(STAGE).write(shard.name, table, shard.extra | {WORKER: os.getpid()})
-        return {"shard": shard.name, "rows": table.num_rows, **asdict(Counts(0, 0, 0))}
+        return {"shard": shard.name, "rows": table.num_rows, **asdict(Counts(0, 0, 0)), **about}
 
 
 def stand_in(seconds: float) -> type[StandIn]:

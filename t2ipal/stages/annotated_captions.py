@@ -18,9 +18,12 @@ from t2ipal.captions_recipe import AnnotatedCaptionsRecipe
 from t2ipal.run_files import CAPTION_REPORT
 from t2ipal.shard_names import captions_shard
 from t2ipal.shards import Shards
+from t2ipal.stages.effort import Effort, Work
 from t2ipal.stages.report import StageReport
 from t2ipal.tables import CAPTIONS
 from t2ipal.vocabulary import Vocabulary
+
+BYTES = "bytes"  # of the file: its work, whatever the captions that are taken
 
 
 def pending(shards: Shards) -> list[str]:
@@ -30,15 +33,18 @@ def pending(shards: Shards) -> list[str]:
     """
     done = shards.done()
     count = next((manifest.extra["shards"] for manifest in done.values()), 1)
-    return [name for name in _names(count) if name not in done]
+    return [name for name in names(count) if name not in done]
 
 
 def run(recipe: AnnotatedCaptionsRecipe, vocabulary: Vocabulary, seed: int, shards: Shards) -> StageReport:
     """Write the missing shards; UserError when the file cannot be read or names no class."""
     start = time.monotonic()
     before = shards.done()
+    effort = Effort()
     if pending(shards):
         _write(recipe, choose(recipe, vocabulary, seed), seed, shards, before)
+        size = Path(recipe.path).stat().st_size
+        effort = Effort({BYTES: Work(size, time.monotonic() - start)})
     manifests = shards.done()
     extra = next(iter(manifests.values())).extra
     figures = {name: count for name, count in extra.items() if name != "shards"}
@@ -54,10 +60,12 @@ def run(recipe: AnnotatedCaptionsRecipe, vocabulary: Vocabulary, seed: int, shar
         notes={**{name.replace("_", " "): count for name, count in figures.items()}, **notes(report)},
         warning=unnamed(report),
         made_anew="" if there or not complete else CAPTION_REPORT,
+        effort=effort,
     )
 
 
-def _names(count: int) -> list[str]:
+def names(count: int) -> list[str]:
+    """Return the names of so many shards."""
     return [*map(captions_shard, range(count))]
 
 
@@ -65,7 +73,7 @@ def _write(
     recipe: AnnotatedCaptionsRecipe, chosen: Chosen, seed: int, shards: Shards, done: Collection[str]
 ) -> None:
     starts = range(0, len(chosen.captions), recipe.shard_rows)
-    for name, at in zip(_names(len(starts)), starts, strict=True):
+    for name, at in zip(names(len(starts)), starts, strict=True):
         if name not in done:
             rows = [_row(recipe, each, seed) for each in chosen.captions[at : at + recipe.shard_rows]]
             table = pa.Table.from_pylist(rows, schema=CAPTIONS)

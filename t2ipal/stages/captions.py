@@ -8,6 +8,7 @@ from collections.abc import Generator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from t2ipal.captions.arrivals import Arrivals
 from t2ipal.captions.collect import Answer
 from t2ipal.captions.plan import CaptionPlan
 from t2ipal.captions.prior import prior_of
@@ -22,11 +23,13 @@ from t2ipal.recipe import Recipe
 from t2ipal.run_files import CAPTION_DRAFTS, CAPTION_REPORT
 from t2ipal.shards import Manifest
 from t2ipal.stages import annotated_captions
+from t2ipal.stages.effort import Effort, Work
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
 from t2ipal.vocabulary import Vocabulary
 
 STAGE = "captions"
+ANSWERS = "answers"  # its work, in place of rows: of each it asks for several
 MODEL_FILES = ("config.json", "tokenizer_config.json")
 
 
@@ -54,8 +57,9 @@ def _run_model(recipe: Recipe, captions: CaptionsRecipe, store: Store, ask: Ask)
     start = time.monotonic()
     names, shards = CaptionPlan.of(recipe).shards(), store.shards(STAGE)
     missing = pending(recipe, store)
+    arrivals = Arrivals(ask)
     if missing:
-        _write(recipe, captions, store, missing, ask)
+        _write(recipe, captions, store, missing, arrivals)
     store.delete_folder(CAPTION_DRAFTS)  # empty now, unless a job was killed after its last shard
     done = shards.done()
     manifests = {name: done[name] for name in names}
@@ -72,13 +76,22 @@ def _run_model(recipe: Recipe, captions: CaptionsRecipe, store: Store, ask: Ask)
         notes=_notes(captions, report),
         warning=unnamed(report),
         made_anew="" if missing or there else CAPTION_REPORT,
+        effort=_effort(captions, arrivals, len(missing)) if missing else Effort(),
     )
 
 
-def _write(recipe: Recipe, captions: CaptionsRecipe, store: Store, missing: Sequence[str], ask: Ask) -> None:
+def _write(
+    recipe: Recipe, captions: CaptionsRecipe, store: Store, missing: Sequence[str], arrivals: Arrivals
+) -> None:
     vocabulary = Vocabulary.load(recipe.vocabulary)
-    plan = CaptionPlan.of(recipe, prior_of(captions, vocabulary, recipe.seed, store, ask))
-    Rounds(captions, plan, vocabulary, store.shards(STAGE), ask).complete(missing)
+    plan = CaptionPlan.of(recipe, prior_of(captions, vocabulary, recipe.seed, store, arrivals.ask))
+    Rounds(captions, plan, vocabulary, store.shards(STAGE), arrivals).complete(missing)
+
+
+def _effort(captions: CaptionsRecipe, arrivals: Arrivals, shards: int) -> Effort:
+    """Return the work of the engines, among which the requests are divided; a server counts as one."""
+    engines = 1 if captions.endpoint is not None else min(captions.workers.max, shards)
+    return Effort({ANSWERS: Work(arrivals.answers, arrivals.seconds * engines)}, engines)
 
 
 def _answers(

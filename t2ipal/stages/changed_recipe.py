@@ -7,7 +7,7 @@ pass for the new one's.
 """
 
 from t2ipal.recipe import Recipe
-from t2ipal.run_files import BUNDLE, DEPLOY, EVALUATION, TUNE
+from t2ipal.run_files import BUNDLE, DEPLOY, EVALUATION, REPORT, TUNE
 from t2ipal.stages import bundle, evaluate, features, tune
 from t2ipal.store import RUN_FILE, Store
 from t2ipal.tuning.source import AGREEMENT
@@ -18,7 +18,7 @@ _REMADE: dict[str, tuple[str, ...]] = {
     tune.STAGE: (TUNE,),
     features.TEST: (features.TEST,),
     evaluate.STAGE: (EVALUATION,),
-    bundle.STAGE: (BUNDLE, DEPLOY),
+    bundle.STAGE: (BUNDLE, DEPLOY, REPORT),
 }
 
 

@@ -145,8 +145,13 @@ def _run(groups: Sequence[Sequence[Entry]]) -> Iterator[StageReport]:
 def _task(group: Sequence[Entry]) -> Any:
     import ray
 
-    # As a stage's own errors, a trial's are raised where it is waited for.
-    return ray.remote(num_cpus=CPUS, num_gpus=int(_on_gpu(group)), max_retries=MAX_RETRIES)(complete_here)
+    task = ray.remote(complete_here).options(
+        num_cpus=CPUS,
+        num_gpus=int(_on_gpu(group)),
+        max_retries=MAX_RETRIES,
+        label_selector=group[0].trial.recipe.tune.workers.labels or None,
+    )
+    return task  # as a stage's own errors, a trial's are raised where it is waited for
 
 
 def _on_gpu(group: Sequence[Entry]) -> bool:

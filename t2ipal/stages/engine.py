@@ -1,7 +1,8 @@
 """vLLM in ray.data.llm as the language model."""
 
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ray.data import ActorPoolStrategy, TaskPoolStrategy
@@ -25,7 +26,9 @@ ENGINES_A_PROCESS = 8
 
 WHOLE_ANSWER = 1_000_000  # tokens, more than any has
 
-_ERROR = "__inference_error__"  # ray.data.llm's column
+# Names of ray.data.llm's: a column, and a stage.
+_ERROR = "__inference_error__"
+_ENGINE_STAGE = "vLLMEngineStage"
 
 
 def engine_answers(
@@ -42,7 +45,10 @@ def engine_answers(
         preprocess_map_kwargs=small_step,
         postprocess_map_kwargs=small_step,
     )
-    with quiet_ray_data(), startup_explained("captions", "captions.model and captions.engine"):
+    if captions.workers.labels and captions.engine_parts > 1:
+        _keep_parts_together(processor.get_stage_by_name(_ENGINE_STAGE), captions)
+    explained = startup_explained("captions", "captions.model and captions.engine")
+    with quiet_ray_data(labels=captions.workers.labels), explained:
         rows = one_row_each(list(shards)).flat_map(
             TokenizedRequests,
             fn_constructor_args=(make_requests, model, captions.engine),
@@ -66,18 +72,12 @@ def _text_only(row: dict[str, Any]) -> dict[str, Any]:
 def engine_config(captions: CaptionsRecipe, model: str, shards: int) -> vLLMEngineProcessorConfig:
     """Return the configuration of vLLM: on GPUs if the recipe gives its workers some, else on CPUs."""
     workers = captions.workers
-    parts = captions.engine_parts
-    # An engine of several parts gets a placement group of them, and the actor that leads it asks for a whole
-    # CPU of one.
-    bundle = {"CPU": workers.cpus if parts == 1 else max(workers.cpus / parts, 1.0)}
-    if workers.gpus:
-        bundle["GPU"] = workers.gpus / parts
     largest = min(workers.max, shards)
     engine = engine_arguments(captions)
     return vLLMEngineProcessorConfig(
         model_source=model,
         engine_kwargs=engine,
-        placement_group_config={"bundle_per_worker": bundle},
+        placement_group_config={"bundle_per_worker": _part(captions)},
         concurrency=(min(workers.min, largest), largest),
         batch_size=captions.batch,
         # A batch is done with its last answer. Those under way together are twice what the engine takes, so
@@ -91,6 +91,38 @@ def engine_config(captions: CaptionsRecipe, model: str, shards: int) -> vLLMEngi
         detokenize_stage=False,
         runtime_env={"env_vars": engine_environment(on_cpu=not workers.gpus)},
     )
+
+
+def _part(captions: CaptionsRecipe) -> dict[str, float]:
+    """Return what one of the processes that an engine is split into asks of Ray."""
+    workers, parts = captions.workers, captions.engine_parts
+    # An engine of several parts gets a placement group of them, and the actor that leads it asks for a whole
+    # CPU of one.
+    part = {"CPU": workers.cpus if parts == 1 else max(workers.cpus / parts, 1.0)}
+    return part | ({"GPU": workers.gpus / parts} if workers.gpus else {})
+
+
+def _keep_parts_together(stage: Any, captions: CaptionsRecipe) -> None:
+    """Have the placement group of an engine of several parts on nodes with the recipe's labels, for which
+    ray.data.llm has no setting.
+    """
+    bundles = [_part(captions)] * captions.engine_parts
+    stage.map_batches_kwargs["ray_remote_args_fn"] = partial(
+        placement_group_of_its_own, bundles, captions.workers.labels
+    )
+
+
+def placement_group_of_its_own(bundles: list[dict[str, float]], labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return options of an actor in a new placement group on nodes with these labels."""
+    from ray.util import placement_group
+    from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+    group = placement_group(bundles, strategy="PACK", bundle_label_selector=[dict(labels)] * len(bundles))
+    return {
+        "scheduling_strategy": PlacementGroupSchedulingStrategy(
+            group, placement_group_capture_child_tasks=True
+        )
+    }
 
 
 def engine_arguments(captions: CaptionsRecipe) -> dict[str, Any]:

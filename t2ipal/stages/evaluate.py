@@ -15,6 +15,7 @@ from t2ipal.results import Results
 from t2ipal.run_files import EVALUATION, METRICS, PREDICTIONS
 from t2ipal.shards import Manifest
 from t2ipal.stages import features, tune
+from t2ipal.stages.effort import Effort, Work
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
 from t2ipal.tuning.source import SYNTHETIC, short_digest
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from t2ipal.evaluation.outcome import Outcome
 
 STAGE = "evaluate"
+SCORED = "scored"  # its work: images, by each method
 TABLE = PREDICTIONS
 
 
@@ -51,10 +53,10 @@ def run(recipe: Recipe, store: Store) -> StageReport:
     start = time.monotonic()
     if recipe.evaluate.dataset is None:
         return StageReport(STAGE, rows=0, shards_total=0, shards_done_before=0, seconds=0.0)
-    missing = pending(recipe, store)
+    missing, effort = pending(recipe, store), Effort()
     if missing:
         _require(recipe, store)
-        _evaluate(recipe, store)
+        effort = _evaluate(recipe, store)
     metrics = store.read_json(METRICS)
     return StageReport(
         stage=STAGE,
@@ -63,6 +65,7 @@ def run(recipe: Recipe, store: Store) -> StageReport:
         shards_done_before=1 - len(missing),
         seconds=time.monotonic() - start,
         notes={name: figures["mAP"]["mean"] for name, figures in metrics["methods"].items()},
+        effort=effort,
     )
 
 
@@ -95,12 +98,13 @@ def made_from(recipe: Recipe, store: Store) -> dict[str, str]:
     return {"fingerprint": recipe.fingerprint(STAGE), "data": data}
 
 
-def _evaluate(recipe: Recipe, store: Store) -> None:
+def _evaluate(recipe: Recipe, store: Store) -> Effort:
     from t2ipal.clip import load_backbone
     from t2ipal.evaluation.report import summarise
 
     backbone = load_backbone(recipe.backbone)
     origin, count = made_from(recipe, store), 0
+    start = time.monotonic()
     figures: dict[str, Any] = {}
     for name in methods(recipe):
         outcome = _assess(name, backbone, recipe, store)
@@ -110,6 +114,7 @@ def _evaluate(recipe: Recipe, store: Store) -> None:
     evaluate = recipe.evaluate
     about = {"dataset": evaluate.dataset, "split": evaluate.split, "images": count}
     _results(store).write_json(basename(METRICS), {**about, "methods": figures}, origin)
+    return Effort({SCORED: Work(count * len(figures), time.monotonic() - start)})
 
 
 def _are_predicted(recipe: Recipe, store: Store, origin: dict[str, str]) -> bool:

@@ -8,7 +8,9 @@ changed.
 
 import io
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain
@@ -24,6 +26,7 @@ from t2ipal.picturebook.weights import resolve
 from t2ipal.recipe import Recipe
 from t2ipal.shards import Manifest
 from t2ipal.stages import images
+from t2ipal.stages.effort import Effort, Laps, Work
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
 from t2ipal.tuning import agreement
@@ -46,7 +49,7 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Work:
+class ShardWork:
     """One shard to compute: of which table, and a checksum of what it is computed from."""
 
     table: str
@@ -63,13 +66,13 @@ def pending(recipe: Recipe, store: Store, tables: Sequence[str] = OF_A_JOB) -> l
     # Without its images a shard of features has no place in the plan, but may be right when they are back.
     surplus = {} if waiting else _surplus(store, plan, tables)
     unjudged = agreement.pending(recipe, store) if _judges(tables) else []
-    missing = _unfinished(store, plan)
+    missing = unfinished(store, plan)
     return [*(work.shard for work in missing), *chain(*surplus.values()), *waiting, *unjudged]
 
 
 def tuning_pending(recipe: Recipe, store: Store) -> list[str]:
     """Return the same of the shards that tuning reads; the test set is not looked at."""
-    missing = _unfinished(store, planned(recipe, store, OF_TUNING))
+    missing = unfinished(store, planned(recipe, store, OF_TUNING))
     unjudged = agreement.pending(recipe, store)
     return [*(work.shard for work in missing), *images.pending(recipe, store), *unjudged]
 
@@ -87,9 +90,9 @@ def run(recipe: Recipe, store: Store, tables: Sequence[str] = OF_A_JOB) -> Stage
     plan = planned(recipe, store, tables)
     for table, names in _surplus(store, plan, tables).items():
         store.shards(table).delete(names)
-    missing = _unfinished(store, plan)
-    computed = sum(report["rows"] for report in _compute(recipe, store, missing)) if missing else 0
-    notes = {"computed": computed}
+    missing = unfinished(store, plan)
+    effort = _effort(_compute(recipe, store, missing)) if missing else Effort()
+    notes: dict[str, float | int | str] = {"computed": int(sum(each.amount for each in effort.work.values()))}
     unjudged = agreement.pending(recipe, store) if _judges(tables) else []
     if unjudged:
         from t2ipal.tuning.judge import judge
@@ -104,7 +107,22 @@ def run(recipe: Recipe, store: Store, tables: Sequence[str] = OF_A_JOB) -> Stage
         shards_done_before=len(plan) - len(missing),
         seconds=time.monotonic() - start,
         notes=notes,
+        effort=effort,
     )
+
+
+def _effort(reports: Iterable[Mapping[str, Any]]) -> Effort:
+    """Return the work of the pool, by table, from what its workers tell of each shard."""
+    amounts: defaultdict[str, float] = defaultdict(float)
+    seconds: defaultdict[str, float] = defaultdict(float)
+    workers, shards = set(), 0
+    for report in reports:
+        amounts[report["table"]] += report["rows"]
+        seconds[report["table"]] += report["seconds"]
+        workers.add(report["worker"])
+        shards += 1
+    work = {table: Work(amount, seconds[table]) for table, amount in amounts.items()}
+    return Effort(work, len(workers), shards)
 
 
 def _judges(tables: Sequence[str]) -> bool:
@@ -112,25 +130,26 @@ def _judges(tables: Sequence[str]) -> bool:
     return IMAGES in tables and CAPTIONS in tables
 
 
-def planned(recipe: Recipe, store: Store, tables: Sequence[str] = OF_A_JOB) -> list[Work]:
+def planned(recipe: Recipe, store: Store, tables: Sequence[str] = OF_A_JOB) -> list[ShardWork]:
     """Return every shard that the finished images and captions, and the photos, call for."""
     plan = [work for work in _for_tuning(recipe, store) if work.table in tables]
     for table, purpose in PHOTOS.items():
         if table in tables:
-            plan += [Work(table, part.name, part.source) for part in split_photos(recipe, purpose)]
+            plan += [ShardWork(table, part.name, part.source) for part in split_photos(recipe, purpose)]
     return plan
 
 
-def _for_tuning(recipe: Recipe, store: Store) -> list[Work]:
+def _for_tuning(recipe: Recipe, store: Store) -> list[ShardWork]:
     captions, painted = store.shards("captions").done(), store.shards("images").done()
     names = [shard.name for shard in planned_images(recipe, store)]
     return [
-        *(Work(IMAGES, name, painted[name].sha256) for name in names if name in painted),
-        *(Work(CAPTIONS, name, manifest.sha256) for name, manifest in captions.items()),
+        *(ShardWork(IMAGES, name, painted[name].sha256) for name in names if name in painted),
+        *(ShardWork(CAPTIONS, name, manifest.sha256) for name, manifest in captions.items()),
     ]
 
 
-def _unfinished(store: Store, plan: list[Work]) -> list[Work]:
+def unfinished(store: Store, plan: list[ShardWork]) -> list[ShardWork]:
+    """Return those of the planned shards that are to be computed."""
     done = {table: store.shards(table).done() for table in {work.table for work in plan}}
     missing = Manifest(0, 0, "", "")
     return [
@@ -138,7 +157,7 @@ def _unfinished(store: Store, plan: list[Work]) -> list[Work]:
     ]
 
 
-def _surplus(store: Store, plan: list[Work], tables: Sequence[str]) -> dict[str, list[str]]:
+def _surplus(store: Store, plan: list[ShardWork], tables: Sequence[str]) -> dict[str, list[str]]:
     """Return the shards, by table, that belong to no part of what is there now."""
     wanted = {(work.table, work.shard) for work in plan}
     return {
@@ -147,13 +166,13 @@ def _surplus(store: Store, plan: list[Work], tables: Sequence[str]) -> dict[str,
     }
 
 
-def _compute(recipe: Recipe, store: Store, missing: list[Work]) -> Iterator[dict[str, Any]]:
+def _compute(recipe: Recipe, store: Store, missing: list[ShardWork]) -> Iterator[dict[str, Any]]:
     """Compute shards on the pool; yield a small report of each."""
     from t2ipal.stages.ray_data import IN_HAND, actor_pool, quiet_ray_data, shards_to_do, startup_explained
 
     workers = recipe.features.workers
     check_model_folder(resolve(recipe.backbone.model), "backbone.model", ("open_clip_config.json",))
-    with quiet_ray_data(IN_HAND), startup_explained("features", "the section backbone"):
+    with quiet_ray_data(IN_HAND, workers.labels), startup_explained("features", "the section backbone"):
         rows = shards_to_do([asdict(work) for work in missing], workers)
         computed = rows.map(
             FeatureExtractor,  # type: ignore[arg-type]  # Ray takes a class, and calls its instances
@@ -178,18 +197,22 @@ class FeatureExtractor:
         device = "cuda" if recipe.features.workers.gpus else "cpu"
         self._on_its_thread = ModelThread(device)
         self._backbone = self._on_its_thread(load_backbone, recipe.backbone, device)
+        self._name, self._laps = uuid.uuid4().hex, Laps()
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Compute and write the shard that the row (a Work) describes; return its name and number of rows."""
-        work = Work(**row)
+        """Compute and write the shard that the row (a ShardWork) describes; return its name, number of rows
+        and seconds.
+        """
+        work = ShardWork(**row)
         shards = self._store.shards(work.table)
         written = shards.find(work.shard)
         # Rows of a block whose worker was lost come once more.
         if written is None or written.extra.get("source") != work.source:
             written = shards.write(work.shard, self._table(work), {"source": work.source})
-        return {"shard": work.shard, "rows": written.rows}
+        about = {"worker": self._name, "seconds": self._laps.lap()}
+        return {"table": work.table, "shard": work.shard, "rows": written.rows, **about}
 
-    def _table(self, work: Work) -> "pa.Table":
+    def _table(self, work: ShardWork) -> "pa.Table":
         compute: dict[str, Callable[[str], pa.Table]] = {
             IMAGES: self._images,
             CAPTIONS: self._captions,

@@ -5,10 +5,12 @@ is finished survives whatever happens to the job afterwards.
 """
 
 import time
+import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, fields
+from statistics import median
 from typing import Any, cast
 
 import pyarrow as pa
@@ -24,6 +26,7 @@ from t2ipal.picturebook.weights import resolve
 from t2ipal.recipe import Recipe
 from t2ipal.shard_names import images_shard
 from t2ipal.stages import captions
+from t2ipal.stages.effort import Effort, Work
 from t2ipal.stages.report import StageReport
 from t2ipal.stages.sheets import write_sheets
 from t2ipal.store import Store
@@ -65,10 +68,12 @@ def run(recipe: Recipe, store: Store, worker: type["ShardPainter"] | None = None
     shards.delete(_surplus(planned, store))
     missing = unfinished(planned, shards.done())
     told: Counter[str] = Counter()
+    painters = Painters()
     if missing:
         forget_losses(shards)
         for report in _paint(recipe, store, missing, worker or ShardPainter):
             told.update({name: report[name] for name in ("rows", *_COUNTS)})
+            painters.add(report)
     manifests, written = shards.done(), store.shards(CAPTIONS).done().values()
     painted = sum(shard.stop - shard.start for shard in planned) // recipe.images.per_caption
     sheets = write_sheets(store, Vocabulary.load(recipe.vocabulary).names, planned, manifests)
@@ -85,6 +90,7 @@ def run(recipe: Recipe, store: Store, worker: type["ShardPainter"] | None = None
             "sheets": sheets,
         },
         made_anew=f"{sheets} contact sheets" if sheets and not missing else "",
+        effort=painters.effort(),
     )
 
 
@@ -124,7 +130,7 @@ def _paint(
     workers = recipe.images.workers
     check_model_folder(resolve(recipe.images.model), "images.model", MODEL_FILES)
     check_settings(recipe.images)  # what an actor's constructor raises comes as text only
-    with quiet_ray_data(IN_HAND), startup_explained(STAGE, "images.model and its settings"):
+    with quiet_ray_data(IN_HAND, workers.labels), startup_explained(STAGE, "images.model and its settings"):
         rows = shards_to_do([asdict(shard) for shard in missing], workers)
         painted = rows.map(
             cast(Any, worker),  # Ray makes actors of a class; its types know functions only
@@ -134,6 +140,35 @@ def _paint(
             num_gpus=workers.gpus,
         )
         yield from painted.iter_rows()
+
+
+class Painters:
+    """What the workers of the pool tell of their painting, shard by shard."""
+
+    def __init__(self) -> None:
+        self._workers: set[str] = set()
+        self._per_row: list[float] = []  # seconds
+        self._rows = self._shards = 0
+
+    def add(self, report: Mapping[str, Any]) -> None:
+        """Take a worker's report of a shard that it has painted."""
+        if not report["painting_s"]:  # which it found painted, or empty
+            return
+        self._workers.add(report["worker"])
+        self._per_row.append(report["painting_s"] / report["rows"])
+        self._rows += report["rows"]
+        self._shards += 1
+
+    def effort(self) -> Effort:
+        """Return the work of all of them.
+
+        A row counts as in the middle one of the shards: what a worker's first images take longer, as where
+        the model is compiled, comes once.
+        """
+        if not self._shards:
+            return Effort()
+        work = Work(self._rows, self._rows * median(self._per_row))
+        return Effort({STAGE: work}, len(self._workers), self._shards)
 
 
 class ShardPainter:
@@ -150,6 +185,7 @@ class ShardPainter:
         self._on_its_thread = ModelThread(device)
         self._painter = self._on_its_thread(Painter, recipe, device)
         self._given_up: UserError | None = None
+        self._name = uuid.uuid4().hex
         self._encoders = ThreadPoolExecutor(max(1, round(recipe.workers.cpus)), thread_name_prefix="encoder")
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -159,20 +195,25 @@ class ShardPainter:
         """
         shard, shards = ImageShard(**row), self._store.shards(STAGE)
         # Rows of a block whose worker was lost come once more.
-        written = shards.find(shard.name)
+        written, painting_s = shards.find(shard.name), 0.0
         if written is None or unfinished([shard], {shard.name: written}):
-            rows, counts = self._on_its_thread(self._paint, shard, self._wanted(shard)).finished()
+            painted, painting_s = self._on_its_thread(self._paint, shard, self._wanted(shard))
+            rows, counts = painted.finished()
             table = pa.Table.from_pylist(rows, schema=IMAGES)
             written = shards.write(shard.name, table, shard.extra | asdict(counts))
         told = {name: written.extra.get(name, 0) for name in _COUNTS}
-        return {"shard": shard.name, "rows": written.rows, **told}
+        about = {"worker": self._name, "painting_s": painting_s if written.rows else 0.0}
+        return {"shard": shard.name, "rows": written.rows, **told, **about}
 
-    def _paint(self, shard: ImageShard, wanted: list[Wanted]) -> Painted:
+    def _paint(self, shard: ImageShard, wanted: list[Wanted]) -> tuple[Painted, float]:
+        """Return what was painted, and the seconds that it took, without those of waiting for its turn."""
         # A shard behind another one that has lost the device is not to meet it, and be blamed for it.
         if self._given_up is not None:
             raise self._given_up
         try:
-            return paint_rows(self._painter, self._recipe, self._seed, wanted, self._encoders)
+            start = time.monotonic()
+            painted = paint_rows(self._painter, self._recipe, self._seed, wanted, self._encoders)
+            return painted, time.monotonic() - start
         except DeviceLostError as lost:
             try:
                 end_process(self._store.shards(STAGE), shard.name, lost)

@@ -64,7 +64,7 @@ def _label(
     from t2ipal.stages.ray_data import IN_HAND, actor_pool, quiet_ray_data, shards_to_do, startup_explained
 
     workers = pool.workers
-    with quiet_ray_data(IN_HAND), startup_explained(STAGE, "the recognizer and its backbone"):
+    with quiet_ray_data(IN_HAND, workers.labels), startup_explained(STAGE, "the recognizer and its backbone"):
         rows = shards_to_do([{"shard": name, "images": planned[name]} for name in missing], workers)
         labelled = rows.map(
             ShardLabeller,  # type: ignore[arg-type]  # Ray takes a class, and calls its instances

@@ -2,13 +2,14 @@
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
 import ray.data
-from ray.data import ActorPoolStrategy, DataContext
+from ray.data import ActorPoolStrategy, DataContext, ExecutionOptions
 from ray.exceptions import ActorDiedError
 
 from t2ipal.errors import UserError
@@ -30,11 +31,12 @@ _OURS = f"{UserError.__module__}.{UserError.__name__}: "  # what follows was wri
 
 
 @contextmanager
-def quiet_ray_data(in_hand: int = 1) -> Iterator[None]:
+def quiet_ray_data(in_hand: int = 1, labels: Mapping[str, str] | None = None) -> Iterator[None]:
     """Within, Ray Data prints errors only, hands on what a worker raises, and is patient with slow shards.
 
     Its log file in the Ray session keeps everything. `in_hand` is how many shards each actor has: with so
-    many a pool is as busy as Ray Data takes it to be with one.
+    many a pool is as busy as Ray Data takes it to be with one. Tasks and actors run on nodes with the
+    `labels`, and such nodes are what a cluster that grows is asked for.
     """
     context = DataContext.get_current()
     busy = context.autoscaling_config
@@ -51,6 +53,7 @@ def quiet_ray_data(in_hand: int = 1) -> Iterator[None]:
         ),
         # Advice on memory reservations, repeated every half minute.
         "issue_detectors_config": replace(context.issue_detectors_config, detectors=[]),
+        "execution_options": _on_nodes_with(labels, context.execution_options),
     }
     before = {name: getattr(context, name) for name in changes}
     console = [h for h in logging.getLogger("ray.data").handlers if isinstance(h, logging.StreamHandler)]
@@ -82,6 +85,12 @@ def startup_explained(stage: str, keys: str) -> Iterator[None]:
         raise UserError(
             f"{stage}: a worker could not start: {said}", f"check {keys} in the recipe"
         ) from error
+
+
+def _on_nodes_with(labels: Mapping[str, str] | None, options: ExecutionOptions) -> ExecutionOptions:
+    chosen = copy(options)
+    chosen.label_selector = dict(labels) if labels else None
+    return chosen
 
 
 def _assign(context: DataContext, values: dict[str, Any]) -> None:

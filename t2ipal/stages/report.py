@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from t2ipal.stages.effort import Effort
+
 
 @dataclass(frozen=True)
 class StageReport:
@@ -18,6 +20,8 @@ class StageReport:
     """What the user should know before what follows is paid for."""
     made_anew: str = ""
     """What was gone or damaged beside finished rows, and was made from them again."""
+    effort: Effort = field(default_factory=Effort)
+    """Of this run."""
 
     @property
     def already_complete(self) -> bool:

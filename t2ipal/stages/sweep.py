@@ -82,8 +82,10 @@ def _with_tune(missing: Sequence[Entry], told: Told) -> None:
         os.environ.setdefault(name, value)
     first = missing[0].trial
     needs = {"CPU": float(compare.CPUS), "GPU": float(first.recipe.tune.gpu)}
+    labels = first.recipe.tune.workers.labels
+    place = tune.PlacementGroupFactory([needs], bundle_label_selector=[labels] if labels else None)
     tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(_tune_and_score, plan=missing), needs),
+        tune.with_resources(tune.with_parameters(_tune_and_score, plan=missing), place),
         param_space={"entry": tune.grid_search(list(range(len(missing))))},
         tune_config=tune.TuneConfig(reuse_actors=True),  # each imports torch
         run_config=tune.RunConfig(

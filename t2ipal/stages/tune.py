@@ -9,6 +9,7 @@ from t2ipal.errors import UserError
 from t2ipal.recipe import Recipe
 from t2ipal.run_files import RAY_NOTES
 from t2ipal.stages import features
+from t2ipal.stages.effort import Effort, Work
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
 from t2ipal.tuning.source import short_digest, source_shards
@@ -55,14 +56,22 @@ def run(recipe: Recipe, store: Store) -> StageReport:
         seconds=seconds,
         notes={"epochs": len(result["log"]), "loss": round(result["log"][-1]["loss"], 4)}
         | (_spent(trial, checked, seconds) if missing else {}),
+        effort=_effort(trial, result["ranks"]) if missing else Effort(),
     )
+
+
+def _effort(trial: Trial, ranks: int) -> Effort:
+    """Return the work of the attempt that came to the end: of each phase its rows, once for each epoch."""
+    work = trial.store.read_json(trial.times)["work"]
+    found = {phase: Work(each["amount"], each["seconds"] * ranks) for phase, each in work.items()}
+    return Effort(found, ranks)
 
 
 def _spent(trial: Trial, checked: float, seconds: float) -> dict[str, str]:
     """What the stage's time went into: a look at what it reads, what its last workers did, and around them
     their start and end, with all that workers did which were lost.
     """
-    parts = {"checking": checked, **trial.store.read_json(trial.times)}
+    parts = {"checking": checked, **trial.store.read_json(trial.times)["parts"]}
     parts["around"] = max(0.0, seconds - sum(parts.values()))
     return {name: f"{each:.1f} s" for name, each in parts.items()}
 
@@ -128,6 +137,7 @@ def _trainer(trial: Trial) -> "TorchTrainer":
         scaling_config=ScalingConfig(  # type: ignore[call-arg]  # Train V2's own argument
             num_workers=most if least == most else (least, most),  # type: ignore[arg-type]  # Train V2's
             use_gpu=tune.gpu,
+            label_selector=tune.workers.labels or None,
             elastic_resize_monitor_interval_s=RESIZE_S,
         ),
         torch_config=TorchConfig(backend="nccl" if tune.gpu else "gloo"),

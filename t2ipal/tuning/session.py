@@ -19,7 +19,7 @@ from t2ipal.tuning.data import TuningSet
 from t2ipal.tuning.load import load_tuning_set
 from t2ipal.tuning.loop import tune
 from t2ipal.tuning.source import short_digest
-from t2ipal.tuning.times import Times
+from t2ipal.tuning.times import EpochTimes, Times
 from t2ipal.tuning.trial import RESULT, TUNED, Origin, Trial
 
 PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}  # as Accelerate names them
@@ -41,20 +41,26 @@ def run_tuning(trial: Trial, on_epoch: Callable[[dict[str, Any]], None] | None =
         accelerator.wait_for_everyone()  # nobody writes before everybody has read
 
     def save_epoch(checkpoint: Checkpoint) -> None:
-        with times.spent_on("checkpoints"):
+        with times.spent_on("checkpoints"), epochs.between(checkpoint.log[-1]["phase"]):
             if accelerator.is_main_process:
                 _write_checkpoint(trial, checkpoint, made_from)
             accelerator.wait_for_everyone()
             if on_epoch is not None:
                 on_epoch(checkpoint.log[-1])
 
+    epochs = EpochTimes()
     with times.spent_on("steps"):
         log = tune(method, data, trial.seed, accelerator, save_epoch, start, recipe.tune.accumulate)
     if accelerator.is_main_process:
         counts = {"rows": len(data), "ranks": accelerator.num_processes}
         with times.spent_on("thresholds"):
             fitted = _fitted(trial, method)
-        trial.store.write_json(trial.times, times.seconds)
+        rows = {phase.name: len(data.rows(phase)) for phase in method.phases()}
+        work = {
+            phase: {"amount": count * rows[phase], "seconds": epochs.seconds[phase]}
+            for phase, count in epochs.epochs.items()
+        }
+        trial.store.write_json(trial.times, {"parts": times.seconds, "work": work})
         _write_result(trial, method, {**counts, "log": log, **fitted}, made_from)
     accelerator.wait_for_everyone()
 

@@ -24,3 +24,22 @@ class Times:
             self.seconds[part] = self.seconds.get(part, 0.0) + whole - within
             if self._open:
                 self._open[-1] += whole
+
+
+class EpochTimes:
+    """Seconds of the epochs of each phase, without what comes between them."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.epochs: dict[str, int] = {}
+        self._since = time.monotonic()
+
+    @contextmanager
+    def between(self, phase: str) -> Iterator[None]:
+        """An epoch of the phase has ended, and the next one begins after what happens within."""
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + time.monotonic() - self._since
+        self.epochs[phase] = self.epochs.get(phase, 0) + 1
+        try:
+            yield
+        finally:
+            self._since = time.monotonic()

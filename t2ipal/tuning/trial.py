@@ -33,7 +33,7 @@ class Trial:
     progress        which checkpoint is the last, and the log so far
     checkpoint-*    two files in turn, so that the last one is never the one being written
     tuned           the tuned parameters
-    times           where the seconds of the attempt that came to the end went
+    times           where the seconds of the attempt that came to the end went, and its rows of each phase
     result          the log and the thresholds
     manifest        of the tuned parameters and the result (t2ipal.results), written last: tuning is done
     """

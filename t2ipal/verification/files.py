@@ -19,10 +19,12 @@ from t2ipal.run_files import (
     CAPTION_REPORT,
     DEPLOY,
     EVALUATION,
+    RATES,
+    REPORT,
     SHEETS,
     TUNE,
 )
-from t2ipal.stages import bundle, captions, evaluate, features, images, sheets
+from t2ipal.stages import bundle, captions, evaluate, features, images, page, sheets
 from t2ipal.store import RUN_FILE, Store
 from t2ipal.tuning.source import planned_images
 from t2ipal.tuning.trial import Trial
@@ -41,6 +43,7 @@ _FOLLOWS: dict[str, tuple[str, ...]] = {
     TUNE: (EVALUATION, BUNDLE),
     EVALUATION: (BUNDLE,),
     BUNDLE: (DEPLOY,),
+    REPORT: (),  # of whatever is there
     DEPLOY: (),
 }
 
@@ -136,6 +139,7 @@ def _has_other_sources(results: Results, contents: Contents, recipe: Recipe) -> 
         TUNE: _tuned_from,
         EVALUATION: evaluate.made_from,
         BUNDLE: bundle.made_from,
+        REPORT: _reported_from,
         DEPLOY: lambda recipe, store: answer.made_from(store),
     }
     try:
@@ -157,6 +161,11 @@ def _tuned_from(recipe: Recipe, store: Store) -> MadeFrom:
     return None if origin["data"] is None else origin
 
 
+def _reported_from(recipe: Recipe, store: Store) -> MadeFrom:
+    """Of a run that is not finished the page shows what was there."""
+    return None if bundle.pending(recipe, store) else page.made_from(recipe, store)
+
+
 def _verify_notes(recipe: Recipe, store: Store, names: list[str]) -> FilesReport:
     """The recipe has been read; the others must be readable, and the report that of the captions."""
     checks: dict[str, Callable[[], str]] = {
@@ -164,6 +173,7 @@ def _verify_notes(recipe: Recipe, store: Store, names: list[str]) -> FilesReport
         MODELS_FILE: partial(_unreadable, store, MODELS_FILE),
         CAPTION_PRIOR: partial(_prior_fault, recipe, store),
         CAPTION_REPORT: partial(_report_fault, recipe, store),
+        RATES: partial(_unreadable, store, RATES),
     }
     found = {name: check() for name, check in checks.items() if name in names}
     faults = [

@@ -17,7 +17,10 @@ from t2ipal.run_files import (
     DEPLOY,
     EVALUATION,
     METRICS,
+    RATES,
     RAY_NOTES,
+    REPORT,
+    REPORT_PAGE,
     SHEETS,
     TUNE,
 )
@@ -27,9 +30,10 @@ from t2ipal.tuning.trial import RESULT, TUNED
 from t2ipal.verification.tables import READS
 
 _SINGLE = {
-    RUN_FILE, MODELS_FILE, LEASE_FILE, CAPTION_PRIOR, CAPTION_REPORT, METRICS, CARD, ANSWER,
+    RUN_FILE, MODELS_FILE, LEASE_FILE, CAPTION_PRIOR, CAPTION_REPORT, RATES, METRICS, CARD, ANSWER,
+    REPORT_PAGE,
     f"{BUNDLE}/{BUNDLE_PARAMETERS}", f"{TUNE}/{TUNED}", f"{TUNE}/{RESULT}",
-    *(f"{folder}/{MANIFEST}" for folder in (SHEETS, TUNE, EVALUATION, BUNDLE, DEPLOY)),
+    *(f"{folder}/{MANIFEST}" for folder in (SHEETS, TUNE, EVALUATION, BUNDLE, REPORT, DEPLOY)),
 }  # fmt: skip
 _TABLE = rf"({'|'.join(map(re.escape, READS))})"
 _INDEX = re.compile(rf"{_TABLE}/{re.escape(INDEX)}")

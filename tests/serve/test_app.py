@@ -114,9 +114,11 @@ def test_figures_for_prometheus(url):
     def figures():
         return httpx.get(f"{url}/metrics", timeout=60).text
 
-    wait_for(lambda: "ray_t2ipal_images" in figures() and "ray_serve_num_http_requests" in figures())
-    counted = [line for line in figures().splitlines() if line.startswith("ray_t2ipal_images")]
-    assert {"200", "415"} <= {status for line in counted for status in re.findall(r'status="(\d+)"', line)}
+    def statuses():
+        counted = [line for line in figures().splitlines() if line.startswith("ray_t2ipal_images")]
+        return {status for line in counted for status in re.findall(r'status="(\d+)"', line)}
+
+    wait_for(lambda: {"200", "415"} <= statuses() and "ray_serve_num_http_requests" in figures())
     assert "ray_t2ipal_model_ms" in figures()
     assert "object_store" not in figures()  # Ray's other figures are Ray's business
 
@@ -212,7 +214,7 @@ def pool(url, bundle):
     return f"{url}/pool"
 
 
-def wait_for(reached, seconds=120):
+def wait_for(reached, seconds=200):
     """Wait until something is so."""
     deadline = time.monotonic() + seconds
     while not reached():

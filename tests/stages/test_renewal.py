@@ -244,11 +244,15 @@ def test_a_shard_of_features_that_comes_again_is_not_computed_again(copy, monkey
     recipe, store = copy
     extractor, shards = features.FeatureExtractor(recipe, store), store.shards("features")
     (work, *_) = [each for each in features.planned(recipe, store) if each.table == "features"]
-    told = extractor(asdict(work))
+
+    def told(work):
+        return {name: value for name, value in extractor(asdict(work)).items() if name != "seconds"}
+
+    first = told(work)
     with monkeypatch.context() as patched:
         patched.setattr(features.FeatureExtractor, "_table", None)
-        assert extractor(asdict(work)) == told
-    assert extractor(asdict(replace(work, source="other images"))) == told
+        assert told(work) == first
+    assert told(replace(work, source="other images")) == first
     assert shards.find(work.shard).extra["source"] == "other images"
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serve.overlay import LONGEST, overlay
+from t2ipal.images.overlay import LONGEST, overlay
 
 HEAT = np.array([[0.1, 0.1], [0.1, 0.9]], dtype=np.float32)
 
