@@ -19,5 +19,7 @@ def test_a_stand_in_tells_the_stage_what_a_painter_does(tmp_path):
         told.append(worker(recipe.images, recipe.seed, store)(asdict(shard)))
         extras.append(store.shards("images").done()[shard.name].extra)
         assert shard.name not in images.pending(recipe, store)
-    assert told[0] == told[1]
+    assert told[0].keys() == told[1].keys()
+    counted = [{name: each[name] for name in each if name not in ("worker", "painting_s")} for each in told]
+    assert counted[0] == counted[1]
     assert {*extras[1]} == {WORKER, "captions", "captions_sha256"}
