@@ -50,8 +50,7 @@ class Replica:
         device = "cuda" if settings.gpus else "cpu"
         self._settings = settings
         self._model = ModelThread(device)
-        self._threads = settings.threads or math.ceil(settings.cpus) or 1
-        self._model(torch.set_num_threads, self._threads)
+        self._model(torch.set_num_threads, settings.threads or math.ceil(settings.cpus) or 1)
         self._readers = ThreadPoolExecutor(settings.readers, thread_name_prefix="read")
         self._shelf = Shelf(device, settings.together, self._model)
         self._figures = Figures()
@@ -83,8 +82,6 @@ class Replica:
 
     async def _change(self, served: Served) -> None:
         await asyncio.to_thread(self._shelf.change, served, self._last_good)
-        # MKL's number is one for all threads, and loading, on a thread of its own, has set it to 1.
-        await self._on_model(torch.set_num_threads, self._threads)
         self._remember(self._shelf.sources())
 
     async def _retry(self, served: Served) -> None:

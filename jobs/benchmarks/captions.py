@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from jobs.benchmarks.commits import commits
-from jobs.benchmarks.machine import cores
 from jobs.benchmarks.process import EQUAL, measured, serve
 from jobs.benchmarks.report import Report, from_here
 from jobs.benchmarks.rounds import by_turns
 from jobs.checks import models_are_local
+from jobs.machine import cores
 from jobs.ray_session import RaySession
 from t2ipal.captions.collect import Answer, answer_seed
 from t2ipal.captions.plan import CaptionPlan

@@ -8,11 +8,11 @@ from typing import Any
 import pyarrow as pa
 
 from jobs.benchmarks.commits import commits, seconds_per_row
-from jobs.benchmarks.machine import cores
 from jobs.benchmarks.process import in_effect, measured, serve
 from jobs.benchmarks.report import Report, from_here
 from jobs.benchmarks.rounds import by_turns
 from jobs.checks import models_are_local
+from jobs.machine import cores
 from jobs.ray_session import RaySession
 from t2ipal.captions.plan import CaptionPlan
 from t2ipal.captions.prompt import join_names

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.benchmarks.machine import machine, versions
+from jobs.machine import machine, versions
 
 
 @dataclass(frozen=True)

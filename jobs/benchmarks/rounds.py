@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from jobs.benchmarks.machine import load
 from jobs.benchmarks.report import table
 from jobs.console import say
+from jobs.machine import load
 
 Side = Callable[[], float]
 """Measures one round and returns seconds for each row."""

@@ -23,8 +23,8 @@ from typing import Any
 import psutil
 from PIL import Image
 
-from jobs.benchmarks.machine import cores
 from jobs.benchmarks.process import in_effect
+from jobs.machine import cores
 from t2ipal import Recognizer
 from t2ipal.errors import UserError
 from t2ipal.images.codec import decode

@@ -19,13 +19,13 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from jobs.benchmarks.machine import cores, load
 from jobs.benchmarks.process import measured, serve
 from jobs.benchmarks.random_recognizer import MODEL, save_random_recognizer
 from jobs.benchmarks.report import Report, table
 from jobs.benchmarks.requests_load import Answered, Target, at_rate, saturate
 from jobs.benchmarks.servers import MAX_BATCH, MAX_QUEUED, OURS, SERVERS, running
 from jobs.console import say
+from jobs.machine import cores, load
 
 COMMAND = "serving"
 MODULE = "jobs.benchmarks.serving"

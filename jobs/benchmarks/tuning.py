@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from jobs.benchmarks.machine import cores
 from jobs.benchmarks.process import measured, serve
 from jobs.benchmarks.report import Report, table
 from jobs.benchmarks.rounds import by_turns
 from jobs.benchmarks.tuning_size import Size
 from jobs.console import say
+from jobs.machine import cores
 from t2ipal.errors import UserError
 
 if TYPE_CHECKING:

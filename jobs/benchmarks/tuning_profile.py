@@ -5,10 +5,10 @@ from dataclasses import asdict
 from operator import attrgetter
 from typing import Any
 
-from jobs.benchmarks.machine import cores, load
 from jobs.benchmarks.process import measured, serve
 from jobs.benchmarks.report import Report, table
 from jobs.benchmarks.tuning_size import Size
+from jobs.machine import cores, load
 
 COMMAND = "tuning-profile"
 MODULE = "jobs.benchmarks.tuning_profile"

@@ -12,7 +12,7 @@ from jobs.planning.todo import Todo
 from t2ipal.stages.effort import busiest
 
 # What a line is about: work ahead, work that is done, nothing to do or to tell, what is paid beside the work.
-TODO, TOOK, COMPLETE, BESIDE = "to do", "took", "nothing left", ""
+AHEAD, TOOK, COMPLETE, BESIDE = "to do", "took", "nothing left", ""
 
 FAR = 20  # times what was measured: from there on a plan says so
 
@@ -57,7 +57,7 @@ class Estimator:
         kinds = self.cluster.place(ask)
         if not kinds:
             reason = f"no machine of the cluster has {ask.cpus:g} CPUs and {ask.gpus:g} GPUs for a worker"
-            return Line(stage, TODO, todo.rows, todo.shards, notes=(*todo.notes, reason))
+            return Line(stage, AHEAD, todo.rows, todo.shards, notes=(*todo.notes, reason))
         found = [self.book.find(stage, basis, kind.hardware, ask.gpus > 0) for kind in kinds]
         # Of several kinds that have room for it, the first one of which something is known.
         best = next((i for i, each in enumerate(found) if isinstance(each, Found)), 0)
@@ -78,7 +78,7 @@ class Estimator:
         notes += [note] if note else []
         return Line(
             stage,
-            TODO,
+            AHEAD,
             todo.rows,
             todo.shards,
             workers,

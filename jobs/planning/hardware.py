@@ -4,7 +4,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from jobs.benchmarks.machine import machine
+from jobs.machine import machine
 from t2ipal.section import Section, Several
 
 DMI = Path("/sys/devices/virtual/dmi/id")  # what the firmware says of the machine

@@ -7,7 +7,7 @@ from typing import Any
 
 from t2ipal.method_settings import Schedule
 from t2ipal.recipe import Recipe
-from t2ipal.section import Section, Workers
+from t2ipal.section import Workers
 from t2ipal.stages import evaluate
 from t2ipal.vocabulary import Vocabulary
 
@@ -46,21 +46,17 @@ def ask(recipe: Recipe, stage: str) -> Ask:
     pools = {
         "images": _pool(recipe.images.workers),
         "features": _pool(recipe.features.workers),
-        DEPLOY: Ask(serve.replicas.min, serve.cpus, serve.gpus, labels=_labels(serve)),
+        DEPLOY: Ask(serve.replicas.min, serve.cpus, serve.gpus, labels=serve.labels),
     }
     if recipe.captions is not None and recipe.captions.endpoint is None:
         pools["captions"] = _pool(recipe.captions.workers)
     if ranks.max:
-        pools["tune"] = Ask(ranks.max, cpus, gpus, labels=_labels(ranks))
+        pools["tune"] = Ask(ranks.max, cpus, gpus, labels=ranks.labels)
     return pools.get(stage, DRIVER)
 
 
 def _pool(workers: Workers) -> Ask:
-    return Ask(workers.max, workers.cpus, workers.gpus, labels=_labels(workers))
-
-
-def _labels(section: Section) -> Mapping[str, str]:
-    return getattr(section, "labels", {})
+    return Ask(workers.max, workers.cpus, workers.gpus, labels=workers.labels)
 
 
 def basis(recipe: Recipe, stage: str) -> Basis:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from jobs.planning.cluster import Cluster, NodeType, local_cluster, read_cluster
-from jobs.planning.estimate import BESIDE, COMPLETE, TODO, TOOK, Estimator, Line
+from jobs.planning.estimate import AHEAD, BESIDE, COMPLETE, TOOK, Estimator, Line
 from jobs.planning.hardware import this_machine
 from jobs.planning.needs import DEPLOY, START, ask, basis
 from jobs.planning.prices import DEFAULT_PRICES, PriceTable, read_prices
@@ -118,7 +118,7 @@ def _around(cluster: Cluster, estimator: Estimator, lines: Sequence[Line]) -> li
     """Return what a cluster costs beside the machines at work: its head all the time, and machines that wait
     to be given back.
     """
-    ahead = [line for line in lines if line.state == TODO]
+    ahead = [line for line in lines if line.state == AHEAD]
     if cluster.is_ours or not ahead:
         return []
     seconds = [line.seconds for line in ahead]

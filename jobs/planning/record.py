@@ -4,7 +4,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from jobs.benchmarks.machine import versions
+from jobs.machine import versions
 from jobs.planning.hardware import Hardware, described
 from jobs.planning.needs import DEPLOY, ask, basis
 from jobs.planning.rates import Measured, Rate, RatesFile, rates_of

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from jobs.benchmarks.report import table
-from jobs.planning.estimate import BESIDE, COMPLETE, TODO, TOOK, Line
+from jobs.planning.estimate import AHEAD, BESIDE, COMPLETE, TOOK, Line
 
 UNKNOWN, NONE = "?", "-"
 HEAD = ("stage", "", "rows", "shards", "workers", "worker-hours", "GPU-hours", "wall time", "dollars")
@@ -35,7 +35,7 @@ def _row(line: Line) -> list[str]:
 
 def _total(lines: Sequence[Line]) -> list[str]:
     """Return sums; where a part is not known, "at least" what is."""
-    at_work = [line for line in lines if line.state in (TODO, TOOK)]
+    at_work = [line for line in lines if line.state in (AHEAD, TOOK)]
     with_gpus = [line for line in at_work if line.gpus]
     return [
         "all",

@@ -1,7 +1,7 @@
 import pytest
 
 from jobs.benchmarks.images import bare, benchmark, one_worker
-from jobs.benchmarks.machine import cores
+from jobs.machine import cores
 from t2ipal.errors import UserError
 from tests.recipes import tiny_recipe
 from tests.tiny_pipelines import save_pipeline, stable_diffusion

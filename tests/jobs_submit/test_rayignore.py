@@ -7,7 +7,7 @@ import pytest
 from ray._private.ray_constants import get_runtime_env_default_excludes
 from ray._private.runtime_env.packaging import create_package
 
-from tests.jobs_submit.head import ROOT
+from tests.jobs_submit.readme import ROOT
 
 SENT = [
     "jobs/pipeline.py",

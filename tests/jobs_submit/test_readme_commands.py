@@ -8,7 +8,7 @@ import pytest
 from ray.scripts.scripts import cli
 
 from jobs import pipeline
-from tests.jobs_submit.head import ROOT, readme_exports
+from tests.jobs_submit.readme import ROOT, readme_exports
 
 TEXT = (ROOT / "README.md").read_text().replace("\\\n", "")
 COMMANDS = re.findall(r"^    uv run (ray .*?)(?:  +#.*)?(?: > /dev/null.*)?$", TEXT, re.MULTILINE)
