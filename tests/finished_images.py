@@ -13,7 +13,7 @@ from PIL import Image
 from t2ipal.captions.plan import CaptionPlan
 from t2ipal.images.plan import image_shards
 from t2ipal.recipe import Recipe
-from t2ipal.stages import features
+from t2ipal.stages import bundle, evaluate, features, tune
 from t2ipal.store import Store
 from t2ipal.tables import CAPTIONS, IMAGES
 from tests.recipes import tiny_recipe
@@ -105,3 +105,12 @@ def compute_features(recipe: Recipe, store: Store, tables: Sequence[str] = featu
     extractor = features.FeatureExtractor(recipe, store)
     for work in features.planned(recipe, store, tables):
         extractor(asdict(work))
+
+
+def finished_run(folder: Path) -> tuple[Recipe, Store]:
+    """A run that is finished but for its report."""
+    recipe, store = finished_images(folder)
+    compute_features(recipe, store)
+    for stage in (tune, evaluate, bundle):
+        stage.run(recipe, store)
+    return recipe, store

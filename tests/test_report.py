@@ -13,7 +13,7 @@ from t2ipal.results import MANIFEST
 from t2ipal.run_files import REPORT, REPORT_PAGE
 from t2ipal.stages import bundle, evaluate, page, tune
 from t2ipal.store import Store
-from tests.finished_images import compute_features, finished_images
+from tests.finished_images import compute_features, finished_images, finished_run
 from tests.report.reading import read
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -21,11 +21,7 @@ README = (Path(__file__).parents[1] / "README.md").read_text()
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    recipe, store = finished_images(tmp_path_factory.mktemp("finished"))
-    compute_features(recipe, store)
-    for stage in (tune, evaluate, bundle):
-        stage.run(recipe, store)
-    return recipe, store
+    return finished_run(tmp_path_factory.mktemp("finished"))
 
 
 @pytest.fixture

@@ -10,16 +10,12 @@ from t2ipal.results import MANIFEST
 from t2ipal.run_files import METRICS, REPORT, REPORT_PAGE
 from t2ipal.stages import bundle, evaluate, page, tune
 from t2ipal.stages.changed_recipe import begun, follow_recipe
-from tests.finished_images import compute_features, finished_images
+from tests.finished_images import compute_features, finished_images, finished_run
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    recipe, store = finished_images(tmp_path_factory.mktemp("finished"))
-    compute_features(recipe, store)
-    for stage in (tune, evaluate, bundle):
-        stage.run(recipe, store)
-    return recipe, store
+    return finished_run(tmp_path_factory.mktemp("finished"))
 
 
 def test_it_is_written_once_and_again_when_it_is_gone_or_changed(finished):
