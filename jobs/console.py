@@ -54,7 +54,7 @@ def _counts(report: StageReport) -> str:
 
 
 def _stage_fields(report: StageReport) -> str:
-    fields: dict[str, float | int | str] = {
+    about: dict[str, float | int | str] = {
         "stage": report.stage,
         "rows": report.rows,
         "seconds": f"{report.seconds:.1f}",
@@ -63,7 +63,12 @@ def _stage_fields(report: StageReport) -> str:
         **report.notes,
         **({"made_anew": report.made_anew} if report.made_anew else {}),
     }
-    return " ".join(f"{name.replace(' ', '_')}={_quoted(_short(value))}" for name, value in fields.items())
+    return fields(about)
+
+
+def fields(about: Mapping[str, float | int | str]) -> str:
+    """Return name=value for each, as logs are searched by."""
+    return " ".join(f"{name.replace(' ', '_')}={_quoted(_short(value))}" for name, value in about.items())
 
 
 def _quoted(value: str) -> str:

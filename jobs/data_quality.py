@@ -29,7 +29,7 @@ from t2ipal.lease import Lease
 from t2ipal.recipe import Recipe, load_recipe
 from t2ipal.run_files import CAPTION_REPORT
 from t2ipal.stages import compare, features, images
-from t2ipal.stages.changed_recipe import KEPT
+from t2ipal.stages.changed_recipe import claim_tables
 from t2ipal.store import Store
 
 VARIANTS = ("384x2", "384x2/lowest=0.1", "384x2/lowest=0.3", "384x2/top=3", "384x1", "768x1")
@@ -78,7 +78,7 @@ def study(recipe: Recipe, folder: str, variants: Sequence[Variant], seeds: int, 
         place = _place(recipe, folder, variant)
         say(f"--- {variant.name}")
         with Lease(place.out), Lease(place.run):
-            place.run.claim(place.recipe, KEPT)
+            claim_tables(place.recipe, place.run)
             metrics = evaluate(place.recipe, place.run, place.out, [METHOD], seeds)
             first = first or place
             found.append(

@@ -26,7 +26,7 @@ from t2ipal.lease import Lease
 from t2ipal.method_names import ABLATIONS, STANDARDISED, TUNED, UNTUNED, WITHOUT, Limit, parse_name
 from t2ipal.recipe import Recipe, load_recipe
 from t2ipal.stages import compare, features
-from t2ipal.stages.changed_recipe import KEPT
+from t2ipal.stages.changed_recipe import claim_tables
 from t2ipal.store import Store
 
 METRICS = "metrics.json"
@@ -70,7 +70,7 @@ def _job(arguments: argparse.Namespace) -> None:
             with Lease(run):
                 # What a comparison takes from it. A job of the same recipe goes on with the run: it has the
                 # recipe's own photos.
-                run.claim(loaded, KEPT)
+                claim_tables(loaded, run)
                 metrics = evaluate(recipe, run, out, names, arguments.seeds)
     _show(metrics, out)
 

@@ -4,7 +4,8 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from types import FrameType
 
 from jobs.console import say, tell
 from t2ipal.errors import UserError
@@ -21,7 +22,7 @@ def exit_code(job: Callable[[], None]) -> int:
     A defect is raised.
     """
     try:
-        with _ending_at_sigterm():
+        with _ending_at_sigterm(), _stopping_once():
             job()
     except KeyboardInterrupt:
         say(GOES_ON)
@@ -37,6 +38,31 @@ def exit_code(job: Callable[[], None]) -> int:
         tell(wrong)
         return WRONG
     return 0
+
+
+@contextmanager
+def _stopping_once() -> Iterator[None]:
+    """Within, the first Ctrl-C raises KeyboardInterrupt, as ever, and says that it was heard; to end in order
+    then takes some seconds, and no other one disturbs that.
+    """
+    heard = threading.current_thread() is threading.main_thread() and (
+        signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+    if not heard:  # as of a job in the background, whom the shell spares it
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with suppress(RuntimeError):  # of a print that this has interrupted
+            say("stopping")
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager

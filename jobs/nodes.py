@@ -40,8 +40,9 @@ def living_nodes() -> list[Node]:
 
 
 def node_types(nodes: Sequence[Node], launched: Path = LAUNCHED) -> list[Node] | None:
-    """Return the types of nodes that a cluster which `ray up` started may come to have; None: another one
-    started it, as on Kubernetes, and does not say so here.
+    """Return the types of nodes that a cluster which `ray up` started may come to have beside its head, each
+    with the resources of all its nodes; None: another one started it, as on Kubernetes, and does not say so
+    here.
     """
     path = launched.expanduser()
     if not path.is_file():
@@ -49,9 +50,14 @@ def node_types(nodes: Sequence[Node], launched: Path = LAUNCHED) -> list[Node] |
     config = read_yaml(path, what="file of the cluster")
     if not any(node.labels.get(_NODE_TYPE) == config["head_node_type"] for node in nodes):
         return None  # it tells of another cluster, which once was here
-    return [
-        Node(each["resources"], each.get("labels", {})) for each in config["available_node_types"].values()
-    ]
+    types: dict[str, dict[str, Any]] = config["available_node_types"]
+    return [_all_of(kind) for name, kind in types.items() if name != config["head_node_type"]]
+
+
+def _all_of(kind: Mapping[str, Any]) -> Node:
+    most = kind.get("max_workers", 0)
+    resources = {name: most * amount for name, amount in kind["resources"].items()}
+    return Node(resources, kind.get("labels", {}))
 
 
 def check_nodes(recipe: Recipe, stages: Collection[str], grows: bool) -> None:
@@ -79,10 +85,10 @@ def _check(need: Need, nodes: Sequence[Node], types: Sequence[Node] | None, grow
     ours = [node for node in nodes if node.has(need.labels)]
     if need.fits(_total(ours)):
         return
-    may_come = grows and (types is None or any(each.has(need.labels) for each in types))
-    if may_come:
+    coming = None if types is None else [each for each in types if each.has(need.labels)]
+    if grows and (coming is None or (coming and need.fits(_total([*ours, *coming])))):
         say(f"no node that is free for {need.stage} has {_listed(need.labels)} now, so it will wait for one")
-    elif ours:
+    elif ours or coming:
         raise UserError(
             f"{need}, and the nodes with {_listed(need.labels)} have less",
             f"ask for less in {need.key}, or choose other nodes with {need.labels_key}",

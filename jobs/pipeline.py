@@ -12,6 +12,8 @@ that was killed is completed by the same command.
 
 import argparse
 import sys
+from collections.abc import Collection
+from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 
@@ -20,10 +22,12 @@ from jobs.client import ask, wait_for_signal
 from jobs.console import answer_lines, quality_table, say, stage_line
 from jobs.example import example
 from jobs.exit_code import exit_code
+from jobs.metrics import exported
 from jobs.nodes import check_nodes
 from jobs.planning import plan
 from jobs.planning.record import Recorder
 from jobs.preflight import check_paths
+from jobs.progress import shown
 from jobs.ray_session import RaySession
 from jobs.resources import check_resources
 from serve import deploy as endpoint
@@ -37,6 +41,7 @@ from t2ipal.stages.changed_recipe import begun, follow_recipe
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
 from t2ipal.vocabulary import Vocabulary
+from t2ipal.watch import unwatched
 
 DEFAULT_RECIPE = Path(__file__).parent / "recipes" / "offline.yaml"
 
@@ -49,6 +54,7 @@ STAGES: dict[str, ModuleType] = {
     "bundle": bundle,  # the recognizer as a folder of its own
     "report": page,  # what was made and how good it is, for people
 }
+TELLING = ("captions", "images", "features", "tune")  # how far they are
 DEPLOY = "deploy"  # the bundle behind HTTP: Ray Serve
 
 
@@ -91,10 +97,9 @@ def run(recipe: Recipe, store: Store, stages: list[str], keep_serving: bool, lea
         check_endpoint(recipe)
     with RaySession(recipe.ray, offline=models_are_local(recipe)) as session:
         recorder = Recorder(recipe, store, session.joins)
-        if serves or work:
+        if busy := [*_on_ray(work), *([DEPLOY] if serves else [])]:
             session.start()
             recorder.took(plan.START)
-            busy = [*work, *([DEPLOY] if serves else [])]
             check_resources(recipe, busy, session.resources(), session.joins)
             check_nodes(recipe, busy, session.joins)
         if serves:
@@ -104,17 +109,11 @@ def run(recipe: Recipe, store: Store, stages: list[str], keep_serving: bool, lea
             lease.check()
             if name in work:
                 store.expect_changes()
-            made_anew += _complete(name, recipe, store, recorder)
+            made_anew += _complete(name, recipe, store, recorder, name in work)
         if store.exists(METRICS):
             say(quality_table(store.read_json(METRICS)))
         if serves:
-            # A cluster of our own ends with the session.
-            with endpoint.deployed(recipe, store, lasts=not session.joins) as url:
-                show(url, recipe, store)
-                recorder.took(DEPLOY)
-                if keep_serving:
-                    say("serving; stop with Ctrl-C")
-                    wait_for_signal()
+            _serve(recipe, store, recorder, lasts=not session.joins, keep=keep_serving)
     if not serves and not work and not made_anew:
         what = "all of it is" if len(stages) > len(STAGES) else f"{', '.join(stages)}:"
         say(f"nothing to do: {what} complete")
@@ -132,9 +131,14 @@ def _left(
     missing = _missing(recipe, store, stages)
     check_order(stages, missing)
     work = {name: shards for name, shards in missing.items() if shards and name in stages}
-    serves = DEPLOY in stages and bool(keep_serving or work or not answer.is_kept(store))
+    serves = DEPLOY in stages and bool(keep_serving or _on_ray(work) or not answer.is_kept(store))
     check_models(recipe, work, serves, counted=store.exists(CAPTION_PRIOR))
     return work, serves
+
+
+def _on_ray(work: Collection[str]) -> list[str]:
+    """Return the stages for which Ray is started: all but the report, on which nothing depends."""
+    return [name for name in work if name != page.STAGE]
 
 
 def _missing(recipe: Recipe, store: Store, stages: list[str]) -> dict[str, list[str]]:
@@ -147,15 +151,38 @@ def _missing(recipe: Recipe, store: Store, stages: list[str]) -> dict[str, list[
     return {name: STAGES[name].pending(recipe, store) for name in every[: last + 1] if name in STAGES}
 
 
-def _complete(name: str, recipe: Recipe, store: Store, recorder: Recorder) -> str:
+def _complete(name: str, recipe: Recipe, store: Store, recorder: Recorder, busy: bool) -> str:
     """Run a stage; return what it made anew beside finished rows."""
     if name == evaluate.STAGE and recipe.evaluate.dataset is None:
         say("evaluate  nothing is measured: evaluate.dataset is null")
         return ""
-    report: StageReport = STAGES[name].run(recipe, store)
+    report = _run(name, recipe, store, busy)
     say(stage_line(report))
     recorder.stage(report)
     return report.made_anew
+
+
+def _run(name: str, recipe: Recipe, store: Store, busy: bool) -> StageReport:
+    """Run a stage, and show how far it is where it takes long."""
+    report: StageReport
+    if name in TELLING and busy:
+        with shown(name, exported(name)) as watch:
+            report = STAGES[name].run(recipe, store, watch=watch)
+    else:
+        report = STAGES[name].run(recipe, store)
+    return report
+
+
+def _serve(recipe: Recipe, store: Store, recorder: Recorder, lasts: bool, keep: bool) -> None:
+    """Start the endpoint and show it; a cluster of our own, where it `lasts`, ends with the session."""
+    with ExitStack() as serving:
+        with shown(DEPLOY, unwatched):
+            url = serving.enter_context(endpoint.deployed(recipe, store, lasts))
+        show(url, recipe, store)
+        recorder.took(DEPLOY)
+        if keep:
+            say("serving; stop with Ctrl-C")
+            wait_for_signal()
 
 
 def show(url: str, recipe: Recipe, store: Store) -> None:

@@ -5,11 +5,13 @@ import os
 import re
 import shutil
 import tempfile
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
 from jobs.checks import joins_cluster
 from jobs.console import say
+from jobs.error_stream import error_stream_into
 from t2ipal.errors import UserError
 from t2ipal.recipe import RayRecipe
 from t2ipal.vllm_environment import QUIET
@@ -30,6 +32,7 @@ ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 ATTEMPTS = 3
+LOG = "libraries.log"  # what they write on the error stream of a job
 OFFLINE = {"HF_HUB_OFFLINE": "1"}
 
 
@@ -37,7 +40,8 @@ class RaySession:
     """Starts Ray when it is first needed, and leaves nothing of it running.
 
     Within `ray job submit`, or with the address of a cluster in RAY_ADDRESS, it joins that. Otherwise it
-    starts one of its own on the loopback address, whose logs are kept only when the job fails.
+    starts one of its own on the loopback address, whose logs are kept only when the job fails. What libraries
+    write on the error stream is then one of them.
     """
 
     def __init__(self, ray: RayRecipe, offline: bool, num_gpus: int | None = None) -> None:
@@ -47,6 +51,7 @@ class RaySession:
         self.joins = joins_cluster()
         self._folder: str | None = None
         self._started = False
+        self._ending = ExitStack()
         settings = ENVIRONMENT | (OFFLINE if offline else {})
         self._variables = {name: value for name, value in settings.items() if name not in os.environ}
         os.environ.update(self._variables)  # for this process, and for those that it starts
@@ -67,6 +72,7 @@ class RaySession:
             os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
             # Not where TMPDIR says: sockets lie below it, and their paths have to fit into 107 bytes.
             self._folder = tempfile.mkdtemp(prefix="t2ipal-", dir="/tmp")
+            self._ending.enter_context(error_stream_into(f"{self._folder}/{LOG}"))
             self._start_private(self._folder)
 
     def _start_private(self, folder: str) -> None:
@@ -123,6 +129,7 @@ class RaySession:
 
         if ray.is_initialized():
             ray.shutdown()
+        self._ending.close()
         if self._folder and isinstance(error, Exception):
             say(f"the logs of Ray are kept in {self._folder}")
         elif self._folder:

@@ -27,7 +27,7 @@ from t2ipal.errors import UserError
 from t2ipal.lease import Lease
 from t2ipal.recipe import Recipe, load_recipe
 from t2ipal.stages import sweep as stage
-from t2ipal.stages.changed_recipe import KEPT
+from t2ipal.stages.changed_recipe import claim_tables
 from t2ipal.store import Store
 from t2ipal.tuning.grid import Point, points_of
 
@@ -51,7 +51,7 @@ def _job(arguments: argparse.Namespace) -> None:
     check_run_uri(uri)
     out, run = Store.open(arguments.out), Store.open(uri)
     with Lease(out), Lease(run):
-        run.claim(loaded, KEPT)
+        claim_tables(loaded, run)
         found = sweep(recipe, run, out, points)
         _show(found, out, is_test=_is_test(loaded, recipe))
 

@@ -56,8 +56,10 @@ def _job(arguments: argparse.Namespace) -> list[Fault]:
     if again:
         missing = sum(fault.kind == "missing" for fault in again)
         say(f"{len(again) - missing} removed, {missing} missing: the next run makes what it needs of them")
-    if left := len(found) - len(again):
-        say(f"{left} left in place, as no job would make them again: move them away")
+    if foreign := sum(fault.kind == "foreign" for fault in found):
+        say(f"{foreign} left in place, as no job would make them again: move them away")
+    if bound := len(found) - len(again) - foreign:
+        say(f"{bound} left in place, as what is there followed it: go on in another run folder")
     return found
 
 

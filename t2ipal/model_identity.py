@@ -46,8 +46,13 @@ def check_models_unchanged(recipe: Recipe, store: Store, remember: bool = True) 
         store.write_json(MODELS_FILE, known | now)
 
 
+def has_begun(table: str, store: Store) -> bool:
+    """Say whether anything of a table was made, be it half a shard; of captions, a draft or the prior too."""
+    return bool(store.files(table) if table == "captions" else store.shards(table).written())
+
+
 def _is_used(key: str, store: Store) -> bool:
-    return any(store.files(table) for table in _MAKES[key.partition(".")[0]])
+    return any(has_begun(table, store) for table in _MAKES[key.partition(".")[0]])
 
 
 def _digests(recipe: Recipe) -> dict[str, str]:

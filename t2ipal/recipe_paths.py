@@ -36,7 +36,7 @@ def resolve_paths(data: dict[str, Any], folder: Path) -> dict[str, Written]:
         if isinstance(value, str) and _is_relative(key, value):
             section[last] = absolute(value, folder)
             changed[key] = Written(value, section[last])
-        elif isinstance(value, str) and key in _MODELS:
+        elif isinstance(value, str) and key in _MODELS and not section.get("endpoint"):
             _check_name(key, value, folder)
     return changed
 

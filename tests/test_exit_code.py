@@ -3,6 +3,8 @@
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -115,3 +117,24 @@ def test_sigterm_stops_a_job_as_ctrl_c_does(capsys):
     assert left == ["in order"]
     assert "the same command goes on from here" in capsys.readouterr().out
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+STOPPED_TWICE = """
+import os, signal, sys, time
+from jobs.exit_code import exit_code
+def job():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+    finally:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+        print("ended in order")
+sys.exit(exit_code(job))
+"""
+
+
+def test_a_second_ctrl_c_disturbs_nothing():
+    done = subprocess.run([sys.executable, "-c", STOPPED_TWICE], capture_output=True, text=True, timeout=60)
+    said = "stopping\nended in order\nstopped; the same command goes on from here\n"
+    assert (done.returncode, done.stdout, done.stderr) == (130, said, "")

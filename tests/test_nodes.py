@@ -59,6 +59,14 @@ def test_nodes_that_may_come_are_waited_for(capsys):
         assert "t2ipal/pool=painters, ray.io/market-type=spot now, so it will wait" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("amount", [0.0, 1.0])
+def test_types_whose_nodes_have_too_little_in_all_are_not_waited_for(amount):
+    recipe, some = asking(SPOT, gpus=2), Node({"CPU": 8.0, "GPU": amount}, SPOT)
+    with pytest.raises(UserError, match=r"images\.workers needs .* 2 GPUs, and the nodes with .* have less"):
+        check(recipe, nodes=[HEAD], types=[some], grows=True)
+    check(recipe, nodes=[HEAD], types=[some, Node({"CPU": 8.0, "GPU": 2.0}, SPOT)], grows=True)
+
+
 def test_what_other_nodes_have_does_not_count(capsys):
     recipe, large = asking(SPOT, cpus=3.0), Node({"CPU": 64.0}, {})
     with pytest.raises(UserError, match=r"images.workers needs 3 CPUs and 0 GPUs, and the nodes with"):
@@ -71,8 +79,19 @@ def test_types_of_nodes_are_read_where_ray_up_leaves_its_file(tmp_path, name):
     file = tmp_path / "ray_bootstrap_config.yaml"
     file.write_text((FOLDER / f"{name}.yaml").read_text())
     types = node_types([HEAD], file)
-    assert {node.labels[POOL] for node in types} == {"head", "cpu", "writers", "painters"}
-    assert any(node.has(SPOT) and node.resources["GPU"] == 1 for node in types)
+    assert {node.labels[POOL] for node in types} == {"cpu", "writers", "painters"}
+    (spot,) = [node for node in types if node.has(SPOT)]
+    most = yaml.safe_load(file.read_text())["available_node_types"]["painter_spot"]["max_workers"]
+    assert spot.resources["GPU"] == most > 1
+
+
+def test_a_type_that_may_have_no_node_can_not_come(tmp_path):
+    config = yaml.safe_load((FOLDER / "aws.yaml").read_text())
+    config["available_node_types"]["painter_spot"]["max_workers"] = 0
+    file = tmp_path / "ray_bootstrap_config.yaml"
+    file.write_text(yaml.safe_dump(config))
+    with pytest.raises(UserError, match=r"and the nodes with .* have less"):
+        check(asking(SPOT, gpus=1), nodes=[HEAD], types=node_types([HEAD], file), grows=True)
 
 
 def test_a_file_of_another_cluster_says_nothing(tmp_path):

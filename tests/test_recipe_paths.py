@@ -47,3 +47,12 @@ def test_a_vocabulary_below_the_home_folder(tmp_path, monkeypatch):
     (tmp_path / "recipes").mkdir()
     recipe = load(tmp_path / "recipes", changed("vocabulary", "~/classes.yaml"))
     assert recipe.vocabulary == {"fox": (), "owl": ()}
+
+
+def test_a_servers_model_may_have_the_name_of_a_folder_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "meta" / "writer").mkdir(parents=True)
+    (tmp_path / "meta" / "writer" / "config.json").write_text("{}")
+    served = {"model": "meta/writer", "endpoint": {"url": "http://127.0.0.1:8000/v1"}}
+    recipe = load(tmp_path, DATA | {"captions": DATA["captions"] | served})
+    assert recipe.captions.model == "meta/writer"

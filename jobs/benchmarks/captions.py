@@ -20,7 +20,7 @@ from jobs.benchmarks.commits import commits
 from jobs.benchmarks.process import EQUAL, measured, serve
 from jobs.benchmarks.report import Report, from_here
 from jobs.benchmarks.rounds import by_turns
-from jobs.checks import models_are_local
+from jobs.checks import check_models, models_are_local
 from jobs.machine import cores
 from jobs.ray_session import RaySession
 from t2ipal.captions.collect import Answer, answer_seed
@@ -47,6 +47,7 @@ KEPT = {"RAY_idle_worker_killing_time_threshold_ms": str(ENGINE_START_S * 1000)}
 def benchmark(recipe: Recipe, rows: int, rounds: int) -> Report:
     """Compare the stage with vLLM on at least `rows` answers a round, after a quarter as many."""
     warm, whole = one_engine(recipe, max(rows // 4, 1)), one_engine(recipe, rows)
+    check_models(whole, {COMMAND: CaptionPlan.of(whole).shards()})
     asked = _captions(whole)
     given = {name: each.model_dump(mode="json") for name, each in (("warm", warm), ("recipe", whole))}
     found: dict[str, dict[str, Any]] = {}

@@ -11,7 +11,7 @@ from jobs.benchmarks.commits import commits, seconds_per_row
 from jobs.benchmarks.process import in_effect, measured, serve
 from jobs.benchmarks.report import Report, from_here
 from jobs.benchmarks.rounds import by_turns
-from jobs.checks import models_are_local
+from jobs.checks import check_models, models_are_local
 from jobs.machine import cores
 from jobs.ray_session import RaySession
 from t2ipal.captions.plan import CaptionPlan
@@ -32,6 +32,7 @@ MODULE = "jobs.benchmarks.images"
 def benchmark(recipe: Recipe, rows: int, rounds: int) -> Report:
     """Compare the stage with plain diffusers on at least `rows` images a round."""
     recipe = one_worker(recipe, rows)
+    check_models(recipe, {COMMAND: ["all"]})
     given = {"recipe": recipe.model_dump(mode="json")}
     # Both compute with as many threads: Ray would give its worker as many as the CPUs that it asks for.
     threads = {"OMP_NUM_THREADS": str(cores())}

@@ -1,6 +1,7 @@
 """What the stages of a job take is written down while it runs, as the rates of later plans."""
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,8 @@ from t2ipal.recipe import Recipe
 from t2ipal.run_files import RATES
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
+
+ANSWER_S = 30.0  # within which a machine says what it is
 
 
 class Recorder:
@@ -72,8 +75,12 @@ class Recorder:
 
 
 def workers_machines(with_gpus: bool) -> list[dict[str, Any]]:
-    """Return descriptions of those machines of the cluster that have what a stage asks for. Needs Ray."""
+    """Return descriptions of those machines of the cluster that have what a stage asks for. Needs Ray.
+
+    A node that goes away just now is passed over, and so is one that takes long.
+    """
     import ray
+    from ray.exceptions import RayError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
@@ -91,4 +98,9 @@ def workers_machines(with_gpus: bool) -> list[dict[str, Any]]:
         ).remote()
         for node in fitting
     ]
-    return ray.get(asked) or [described()]
+    answered, _ = ray.wait(asked, num_returns=len(asked), timeout=ANSWER_S) if asked else ([], [])
+    found = []
+    for each in answered:
+        with suppress(RayError):
+            found.append(ray.get(each))
+    return found or [described()]

@@ -1,16 +1,16 @@
 """How fast answers come from the language model, apart from how long the first ones are waited for."""
 
-from array import array
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import pairwise
 from time import monotonic
 
 from t2ipal.captions.collect import Answer
 from t2ipal.captions.requests import Ask, MakeRequests
 
-# Share of the answers that the rate is not taken from: those that wait for the engine to fill up.
-FIRST = 0.125
+# Shards that end within so small a share of the time before them were written side by side.
+TOGETHER = 0.1
 
 
 @dataclass
@@ -24,20 +24,31 @@ class Arrivals:
 
     def __call__(self, shards: Sequence[str], make_requests: MakeRequests) -> Generator[Answer]:
         """Yield the answers to all requests of some shards, as `ask` does."""
-        times = array("d")  # 8 bytes an answer
+        start = monotonic()
+        ends: dict[str, tuple[float, int]] = {}  # of a shard: when its last answer came, how many it has
         with closing(self.ask(shards, make_requests)) as answers:
             for answer in answers:
-                times.append(monotonic())
+                _, count = ends.get(answer.shard, (0.0, 0))
+                ends[answer.shard] = monotonic(), count + 1
                 yield answer
-        self.answers += len(times)
-        self.seconds += steady_seconds(times)
+        self.answers += sum(count for _, count in ends.values())
+        self.seconds += steady_seconds(start, list(ends.values()))
 
 
-def steady_seconds(times: Sequence[float]) -> float:
-    """Return the seconds that all answers take at the rate of those behind the first ones, from the times at
-    which they came, in order.
+def steady_seconds(start: float, ends: Sequence[tuple[float, int]]) -> float:
+    """Return the seconds that all answers take at the rate of those behind the first shards.
+
+    Of each shard `ends` has the time of its last answer and the number of them: Ray Data hands them over
+    together, and those of shards that are written side by side at nearly the same time. Where all of them are
+    so, the time is that from `start` on, with the start of the engine in it.
     """
-    first = int(len(times) * FIRST)
-    if len(times) - 1 <= first:
+    if not ends:
         return 0.0
-    return (times[-1] - times[first]) * len(times) / (len(times) - 1 - first)
+    ends = sorted(ends)
+    times = [time for time, _ in ends]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    if times[-1] - times[0] <= TOGETHER * (times[0] - start):
+        return times[-1] - start
+    first = next(place for place, gap in enumerate(gaps, 1) if gap >= max(gaps) / 2)
+    answers, behind = (sum(count for _, count in some) for some in (ends, ends[first:]))
+    return (times[-1] - times[first - 1]) * answers / behind

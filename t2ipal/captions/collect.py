@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -10,6 +11,8 @@ from t2ipal.captions.plan import CaptionPlan
 from t2ipal.seeds import derive_seed
 from t2ipal.tables import CAPTIONS
 from t2ipal.vocabulary import Vocabulary
+
+_KEPT = 3  # rejected captions of a shard
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,8 @@ class Collector:
     """Number of answers that failed. A shard with one of them is never complete."""
     failure: str = ""
     """The reason of the first one."""
-    rejections: dict[str, dict[str, object]] = field(default_factory=dict)
-    """Of each shard the first caption that was not accepted: the "classes" asked for, and an "answer"."""
+    rejections: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Of each shard some captions that were not accepted: the "classes" asked for, and an "answer"."""
     _open: dict[str, _OpenShard] = field(default_factory=dict)
 
     def add(self, answer: Answer) -> pa.Table | None:
@@ -86,19 +89,29 @@ class Collector:
         return self._table(answer.shard, self._open.pop(answer.shard))
 
     def _table(self, name: str, shard: _OpenShard) -> pa.Table:
-        rows = [
-            shard.before.get(index) or self._row(name, index, shard.texts) for index in self.plan.rows(name)
-        ]
-        return pa.Table.from_pylist([row for row in rows if row is not None], schema=CAPTIONS)
+        rows, rejected = [], []
+        for index in self.plan.rows(name):
+            if (row := shard.before.get(index) or self._row(index, shard.texts)) is not None:
+                rows.append(row)
+            else:
+                rejected.append(self._rejection(index, shard.texts))
+        if rejected:
+            named = {self.vocabulary.names[i] for row in rows for i in cast(list[int], row["labels"])}
+            # Those of classes that no caption names are what somebody will look for.
+            rejected.sort(key=lambda each: named.issuperset(each["classes"]))
+            self.rejections[name] = rejected[:_KEPT]
+        return pa.Table.from_pylist(rows, schema=CAPTIONS)
 
-    def _row(self, name: str, index: int, texts: Mapping[tuple[int, int], str]) -> dict[str, object] | None:
+    def _rejection(self, index: int, texts: Mapping[tuple[int, int], str]) -> dict[str, Any]:
+        asked = [self.vocabulary.names[i] for i in sorted(self.plan.classes(index))]
+        return {"classes": asked, "answer": texts[index, (self.attempt - 1) * self.candidates]}
+
+    def _row(self, index: int, texts: Mapping[tuple[int, int], str]) -> dict[str, object] | None:
         first = (self.attempt - 1) * self.candidates
         answers = [texts[index, candidate] for candidate in range(first, first + self.candidates)]
         requested = self.plan.classes(index)
         accepted = first_accepted(answers, requested, self.vocabulary)
         if accepted is None:
-            asked = [self.vocabulary.names[i] for i in sorted(requested)]
-            self.rejections.setdefault(name, {"classes": asked, "answer": answers[0]})
             return None
         position, text = accepted
         return {

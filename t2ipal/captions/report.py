@@ -1,7 +1,7 @@
 """What became of a run's captions: how many were accepted, how often each class and pair is named."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from heapq import nsmallest
 from typing import Any
 
 from t2ipal.captions.cooccurrence import LabelCounts, count_labels
@@ -17,9 +17,12 @@ def write_report(
 ) -> dict[str, Any]:
     """Write the report of a whole table to the run, `figures` first, and return it.
 
-    The captions are read shard by shard.
+    The captions are read shard by shard. Some that were not accepted are in it: of classes that none names,
+    if there are such, before others.
     """
-    report = {**figures, **label_counts(shards, manifests, vocabulary)}
+    counts = label_counts(shards, manifests, vocabulary)
+    rejected = rejections((manifest.extra for manifest in manifests.values()), counts["classes"])
+    report = {**figures, **({"rejections": rejected} if rejected else {}), **counts}
     shards.store.write_json(CAPTION_REPORT, report)
     return report
 
@@ -48,9 +51,13 @@ def acceptance(extras: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return {**sums, "accepted": accepted, "acceptance": sum(accepted) / sums["asked"]}
 
 
-def rejections(extras: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return some captions that were not accepted: the classes asked for, and an answer."""
-    return list(islice((extra["rejection"] for extra in extras if "rejection" in extra), _SHOWN))
+def rejections(extras: Iterable[Mapping[str, Any]], classes: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Return some captions that were not accepted: the "classes" asked for, and an "answer".
+
+    `classes` says how many captions name each class.
+    """
+    every = (each for extra in extras for each in extra.get("rejections", ()))
+    return nsmallest(_SHOWN, every, key=lambda each: all(classes[name] for name in each["classes"]))
 
 
 def unnamed(report: Mapping[str, Any]) -> str:

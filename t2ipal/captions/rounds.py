@@ -17,6 +17,7 @@ from t2ipal.captions_recipe import CaptionsRecipe
 from t2ipal.errors import UserError
 from t2ipal.shards import Shards
 from t2ipal.vocabulary import Vocabulary
+from t2ipal.watch import Progress, Watch, unwatched
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Rounds:
     vocabulary: Vocabulary
     shards: Shards
     ask: Ask
+    watch: Watch = unwatched
 
     @cached_property
     def drafts(self) -> Drafts:
@@ -61,16 +63,21 @@ class Rounds:
             attempt,
             partial(self.drafts.before, attempt=attempt),
         )
-        unanswered = set(names)
+        unanswered, rejected = set(names), 0
+        asked = self.captions.candidates * sum(
+            len(self.plan.rows(name)) - sum(counts.get(name, [])) for name in names
+        )
+        again = {"attempt": attempt} if attempt > 1 else {}
         requests = CaptionRequests(self.captions, self.vocabulary, self.drafts, attempt)
         with closing(self.ask(names, requests)) as answers:
-            for answer in answers:
+            for number, answer in enumerate(answers, 1):
                 if (table := collector.add(answer)) is not None:
                     before = counts.get(answer.shard, [])
                     accepted = [*before, table.num_rows - sum(before)]
-                    rejection = collector.rejections.get(answer.shard)
-                    self._keep(answer.shard, table, accepted, rejection)
+                    self._keep(answer.shard, table, accepted, collector.rejections.get(answer.shard, []))
                     unanswered.discard(answer.shard)
+                    rejected += len(self.plan.rows(answer.shard)) - table.num_rows
+                self.watch(Progress(number, asked, "answers", {**again, "rejected": rejected}))
         if collector.failed:
             raise UserError(
                 f"captions: the language model failed on {collector.failed} answers, "
@@ -85,9 +92,9 @@ class Rounds:
             )
 
     def _keep(
-        self, name: str, table: pa.Table, accepted: list[int], rejection: dict[str, object] | None
+        self, name: str, table: pa.Table, accepted: list[int], rejections: list[dict[str, Any]]
     ) -> None:
-        extra = {"accepted": accepted} | ({"rejection": rejection} if rejection else {})
+        extra = {"accepted": accepted} | ({"rejections": rejections} if rejections else {})
         ended = table.num_rows == len(self.plan.rows(name)) or len(accepted) == self.captions.attempts
         if ended and self.captions.drop_similar is None:
             self._commit(name, table, extra)

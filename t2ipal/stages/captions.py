@@ -12,7 +12,7 @@ from t2ipal.captions.arrivals import Arrivals
 from t2ipal.captions.collect import Answer
 from t2ipal.captions.plan import CaptionPlan
 from t2ipal.captions.prior import prior_of
-from t2ipal.captions.report import acceptance, notes, rejections, unnamed, write_report
+from t2ipal.captions.report import acceptance, notes, unnamed, write_report
 from t2ipal.captions.requests import Ask, MakeRequests
 from t2ipal.captions.rounds import Rounds
 from t2ipal.captions_recipe import AnnotatedCaptionsRecipe, CaptionsRecipe
@@ -27,6 +27,7 @@ from t2ipal.stages.effort import Effort, Work
 from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
 from t2ipal.vocabulary import Vocabulary
+from t2ipal.watch import Watch, unwatched
 
 STAGE = "captions"
 ANSWERS = "answers"  # its work, in place of rows: of each it asks for several
@@ -40,26 +41,26 @@ def pending(recipe: Recipe, store: Store) -> list[str]:
     return store.shards(STAGE).missing(CaptionPlan.of(recipe).shards())
 
 
-def run(recipe: Recipe, store: Store, ask: Ask | None = None) -> StageReport:
+def run(recipe: Recipe, store: Store, ask: Ask | None = None, watch: Watch = unwatched) -> StageReport:
     """Write the missing shards, and a report on all of them.
 
     Needs an initialised Ray, unless the captions come from a file or a server. If the model fails on single
     rows the others are still finished, and then a UserError says how many failed; their shards stay missing.
-    `ask` reaches the language model; None: the one that the recipe names.
+    `ask` reaches the language model; None: the one that the recipe names. `watch` is told of its answers.
     """
     if isinstance(source := recipe.caption_source, AnnotatedCaptionsRecipe):
         vocabulary = Vocabulary.load(recipe.vocabulary)
         return annotated_captions.run(source, vocabulary, recipe.seed, store.shards(STAGE))
-    return _run_model(recipe, source, store, ask or partial(_answers, source))
+    return _run_model(recipe, source, store, ask or partial(_answers, source), watch)
 
 
-def _run_model(recipe: Recipe, captions: CaptionsRecipe, store: Store, ask: Ask) -> StageReport:
+def _run_model(recipe: Recipe, captions: CaptionsRecipe, store: Store, ask: Ask, watch: Watch) -> StageReport:
     start = time.monotonic()
     names, shards = CaptionPlan.of(recipe).shards(), store.shards(STAGE)
     missing = pending(recipe, store)
     arrivals = Arrivals(ask)
     if missing:
-        _write(recipe, captions, store, missing, arrivals)
+        _write(recipe, captions, store, missing, arrivals, watch)
     store.delete_folder(CAPTION_DRAFTS)  # empty now, unless a job was killed after its last shard
     done = shards.done()
     manifests = {name: done[name] for name in names}
@@ -81,11 +82,16 @@ def _run_model(recipe: Recipe, captions: CaptionsRecipe, store: Store, ask: Ask)
 
 
 def _write(
-    recipe: Recipe, captions: CaptionsRecipe, store: Store, missing: Sequence[str], arrivals: Arrivals
+    recipe: Recipe,
+    captions: CaptionsRecipe,
+    store: Store,
+    missing: Sequence[str],
+    arrivals: Arrivals,
+    watch: Watch,
 ) -> None:
     vocabulary = Vocabulary.load(recipe.vocabulary)
     plan = CaptionPlan.of(recipe, prior_of(captions, vocabulary, recipe.seed, store, arrivals.ask))
-    Rounds(captions, plan, vocabulary, store.shards(STAGE), arrivals).complete(missing)
+    Rounds(captions, plan, vocabulary, store.shards(STAGE), arrivals, watch).complete(missing)
 
 
 def _effort(captions: CaptionsRecipe, arrivals: Arrivals, shards: int) -> Effort:
@@ -110,8 +116,7 @@ def _answers(
 
 
 def _write_report(recipe: Recipe, store: Store, manifests: Mapping[str, Manifest]) -> dict[str, Any]:
-    extras = [manifest.extra for manifest in manifests.values()]
-    figures = acceptance(extras) | {"rejections": rejections(extras)}
+    figures = acceptance(manifest.extra for manifest in manifests.values())
     return write_report(store.shards(STAGE), manifests, Vocabulary.load(recipe.vocabulary), figures)
 
 
@@ -127,7 +132,7 @@ def _notes(captions: CaptionsRecipe, report: Mapping[str, Any]) -> dict[str, flo
 
 
 def _nothing_kept(captions: CaptionsRecipe, shards: list[dict[str, Any]]) -> UserError:
-    example = next((extra["rejection"]["answer"] for extra in shards if extra.get("rejection")), "")
+    example = next((each["answer"] for extra in shards for each in extra.get("rejections", ())), "")
     return UserError(
         f"captions: of {captions.count} captions by {captions.model!r} none names exactly the "
         f"classes that it was asked for; an answer: {example!r}",

@@ -6,6 +6,7 @@ recipe left of these is removed before the run says that they are the new one's,
 pass for the new one's.
 """
 
+from t2ipal.model_identity import has_begun
 from t2ipal.recipe import Recipe
 from t2ipal.run_files import BUNDLE, DEPLOY, EVALUATION, REPORT, TUNE
 from t2ipal.stages import bundle, evaluate, features, tune
@@ -24,9 +25,10 @@ _REMADE: dict[str, tuple[str, ...]] = {
 
 def begun(store: Store) -> tuple[str, ...]:
     """Return the stages whose settings, models and files bind the run: of those that are kept, the ones of
-    which something is there. A recipe that was refused before its first row may so be corrected.
+    which there are rows or, of captions, drafts and the prior that they follow. A recipe that was refused
+    before its first row may so be corrected.
     """
-    return tuple(stage for stage in KEPT if store.files(stage))
+    return tuple(stage for stage in KEPT if has_begun(stage, store))
 
 
 def follow_recipe(recipe: Recipe, store: Store) -> list[str]:
@@ -46,3 +48,15 @@ def follow_recipe(recipe: Recipe, store: Store) -> list[str]:
         store.delete_folder(AGREEMENT)  # verdicts of another filter tell what they are of
     store.bind(recipe)
     return remade
+
+
+def claim_tables(recipe: Recipe, store: Store) -> None:
+    """Claim what a run keeps for a job that completes this alone, and leaves to the run what follows from it.
+
+    Where some of it is not begun, and the recipe calls for another, nothing follows yet, and the run becomes
+    the recipe's as it does in a whole job.
+    """
+    store.claim(recipe, begun(store))
+    bound, now = store.read_json(RUN_FILE)["stages"], recipe.fingerprints()
+    if any(bound.get(stage) != now[stage] for stage in KEPT):
+        follow_recipe(recipe, store)

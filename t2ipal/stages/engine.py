@@ -26,9 +26,10 @@ ENGINES_A_PROCESS = 8
 
 WHOLE_ANSWER = 1_000_000  # tokens, more than any has
 
-# Names of ray.data.llm's: a column, and a stage.
+# Names of ray.data.llm's: a column, a stage, and a setting of it.
 _ERROR = "__inference_error__"
 _ENGINE_STAGE = "vLLMEngineStage"
+_HAS_A_GROUP = "ray_remote_args_fn"  # which makes a placement group for each of its actors
 
 
 def engine_answers(
@@ -45,8 +46,9 @@ def engine_answers(
         preprocess_map_kwargs=small_step,
         postprocess_map_kwargs=small_step,
     )
-    if captions.workers.labels and captions.engine_parts > 1:
-        _keep_parts_together(processor.get_stage_by_name(_ENGINE_STAGE), captions)
+    engine_stage = processor.get_stage_by_name(_ENGINE_STAGE)
+    if captions.workers.labels and _HAS_A_GROUP in engine_stage.map_batches_kwargs:
+        _keep_parts_together(engine_stage, captions)
     explained = startup_explained("captions", "captions.model and captions.engine")
     with quiet_ray_data(labels=captions.workers.labels), explained:
         rows = one_row_each(list(shards)).flat_map(
@@ -107,7 +109,7 @@ def _keep_parts_together(stage: Any, captions: CaptionsRecipe) -> None:
     ray.data.llm has no setting.
     """
     bundles = [_part(captions)] * captions.engine_parts
-    stage.map_batches_kwargs["ray_remote_args_fn"] = partial(
+    stage.map_batches_kwargs[_HAS_A_GROUP] = partial(
         placement_group_of_its_own, bundles, captions.workers.labels
     )
 

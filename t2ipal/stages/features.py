@@ -32,6 +32,7 @@ from t2ipal.store import Store
 from t2ipal.tuning import agreement
 from t2ipal.tuning.source import CAPTIONS as CAPTION_FEATURES
 from t2ipal.tuning.source import LABELLED, SYNTHETIC, is_crop, planned_images, view_ids
+from t2ipal.watch import Watch, unwatched, watched
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -77,9 +78,11 @@ def tuning_pending(recipe: Recipe, store: Store) -> list[str]:
     return [*(work.shard for work in missing), *images.pending(recipe, store), *unjudged]
 
 
-def run(recipe: Recipe, store: Store, tables: Sequence[str] = OF_A_JOB) -> StageReport:
+def run(
+    recipe: Recipe, store: Store, tables: Sequence[str] = OF_A_JOB, watch: Watch = unwatched
+) -> StageReport:
     """Compute the missing shards. Needs an initialised Ray, and finished images where tables are made of
-    them.
+    them. `watch` is told of computed shards.
     """
     start = time.monotonic()
     if IMAGES in tables and (waiting := images.pending(recipe, store)):
@@ -91,7 +94,8 @@ def run(recipe: Recipe, store: Store, tables: Sequence[str] = OF_A_JOB) -> Stage
     for table, names in _surplus(store, plan, tables).items():
         store.shards(table).delete(names)
     missing = unfinished(store, plan)
-    effort = _effort(_compute(recipe, store, missing)) if missing else Effort()
+    computed = watched(_compute(recipe, store, missing), len(missing), "shards", watch)
+    effort = _effort(computed, recipe.features.workers.max) if missing else Effort()
     notes: dict[str, float | int | str] = {"computed": int(sum(each.amount for each in effort.work.values()))}
     unjudged = agreement.pending(recipe, store) if _judges(tables) else []
     if unjudged:
@@ -111,8 +115,11 @@ def run(recipe: Recipe, store: Store, tables: Sequence[str] = OF_A_JOB) -> Stage
     )
 
 
-def _effort(reports: Iterable[Mapping[str, Any]]) -> Effort:
-    """Return the work of the pool, by table, from what its workers tell of each shard."""
+def _effort(reports: Iterable[Mapping[str, Any]], most: int) -> Effort:
+    """Return the work of the pool, by table, from what its workers tell of each shard.
+
+    `most` is how many there are at a time; a lost one is replaced, and its successor is another.
+    """
     amounts: defaultdict[str, float] = defaultdict(float)
     seconds: defaultdict[str, float] = defaultdict(float)
     workers, shards = set(), 0
@@ -122,7 +129,7 @@ def _effort(reports: Iterable[Mapping[str, Any]]) -> Effort:
         workers.add(report["worker"])
         shards += 1
     work = {table: Work(amount, seconds[table]) for table, amount in amounts.items()}
-    return Effort(work, len(workers), shards)
+    return Effort(work, min(len(workers), most), shards)
 
 
 def _judges(tables: Sequence[str]) -> bool:

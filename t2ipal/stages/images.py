@@ -32,6 +32,7 @@ from t2ipal.stages.sheets import write_sheets
 from t2ipal.store import Store
 from t2ipal.tables import IMAGES
 from t2ipal.vocabulary import Vocabulary
+from t2ipal.watch import Progress, Watch, unwatched
 
 STAGE = "images"
 CAPTIONS = captions.STAGE
@@ -50,11 +51,16 @@ def pending(recipe: Recipe, store: Store) -> list[str]:
     return sorted([*missing, *_surplus(planned, store)])
 
 
-def run(recipe: Recipe, store: Store, worker: type["ShardPainter"] | None = None) -> StageReport:
+def run(
+    recipe: Recipe,
+    store: Store,
+    worker: type["ShardPainter"] | None = None,
+    watch: Watch = unwatched,
+) -> StageReport:
     """Paint the missing shards, and sheets of some of the images. Needs finished captions, and an
     initialised Ray where shards are missing.
 
-    `worker` is the class of the pool's actors; None: ShardPainter.
+    `worker` is the class of the pool's actors; None: ShardPainter. `watch` is told of painted shards.
     """
     start = time.monotonic()
     missing_captions = _missing_captions(recipe, store)
@@ -68,12 +74,15 @@ def run(recipe: Recipe, store: Store, worker: type["ShardPainter"] | None = None
     shards.delete(_surplus(planned, store))
     missing = unfinished(planned, shards.done())
     told: Counter[str] = Counter()
-    painters = Painters()
+    painters = Painters(recipe.images.workers.max)
+    to_paint = sum(shard.stop - shard.start for shard in missing)
     if missing:
         forget_losses(shards)
         for report in _paint(recipe, store, missing, worker or ShardPainter):
             told.update({name: report[name] for name in ("rows", *_COUNTS)})
             painters.add(report)
+            counts = {name: told[name] for name in _COUNTS if told[name]}
+            watch(Progress(told["rows"], to_paint, "images", counts))
     manifests, written = shards.done(), store.shards(CAPTIONS).done().values()
     painted = sum(shard.stop - shard.start for shard in planned) // recipe.images.per_caption
     sheets = write_sheets(store, Vocabulary.load(recipe.vocabulary).names, planned, manifests)
@@ -145,7 +154,9 @@ def _paint(
 class Painters:
     """What the workers of the pool tell of their painting, shard by shard."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        """`most` is how many there are at a time; a lost one is replaced, and its successor is another."""
+        self._most = most
         self._workers: set[str] = set()
         self._per_row: list[float] = []  # seconds
         self._rows = self._shards = 0
@@ -168,7 +179,7 @@ class Painters:
         if not self._shards:
             return Effort()
         work = Work(self._rows, self._rows * median(self._per_row))
-        return Effort({STAGE: work}, len(self._workers), self._shards)
+        return Effort({STAGE: work}, min(len(self._workers), self._most), self._shards)
 
 
 class ShardPainter:

@@ -2,7 +2,10 @@
 0 workers.
 """
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from t2ipal.errors import UserError
@@ -14,12 +17,14 @@ from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
 from t2ipal.tuning.source import short_digest, source_shards
 from t2ipal.tuning.trial import Trial
+from t2ipal.watch import Progress, Watch, unwatched
 
 if TYPE_CHECKING:
     from ray.train.torch import TorchTrainer
 
 STAGE = "tune"
 MAX_FAILURES = 3  # of workers without a finished epoch in between; each goes on from the last checkpoint
+LOOK_S = 2.0  # how often the driver looks for epochs that workers have finished
 RESIZE_S = 60.0  # how often a group smaller than it may be looks for room; to grow, it starts again
 
 
@@ -29,8 +34,10 @@ def pending(recipe: Recipe, store: Store) -> list[str]:
     return [] if done else [STAGE]
 
 
-def run(recipe: Recipe, store: Store) -> StageReport:
-    """Tune to the end. Needs finished features and, with workers, an initialised Ray."""
+def run(recipe: Recipe, store: Store, watch: Watch = unwatched) -> StageReport:
+    """Tune to the end. Needs finished features and, with workers, an initialised Ray. `watch` is told of
+    finished epochs.
+    """
     start = time.monotonic()
     missing, trial = pending(recipe, store), Trial.of(recipe, store)
     if missing:
@@ -40,12 +47,13 @@ def run(recipe: Recipe, store: Store) -> StageReport:
                 "run the stage features first",
             )
         check_images(trial)
-        _check(trial)
+        epochs = _check(trial)
         checked = time.monotonic() - start
-        if recipe.tune.workers.max == 0:
-            _in_process(trial)
-        else:
-            _with_ray(trial)
+        with _watched(trial, epochs, watch):
+            if recipe.tune.workers.max == 0:
+                _in_process(trial)
+            else:
+                _with_ray(trial)
     seconds = time.monotonic() - start
     result = store.read_json(trial.result)
     return StageReport(
@@ -92,9 +100,33 @@ def _in_process(trial: Trial) -> None:
     run_tuning(trial)
 
 
-def _check(trial: Trial) -> None:
-    """Raise here, and at once, the UserError that every worker would meet after its start, and again in
-    each retry.
+@contextmanager
+def _watched(trial: Trial, planned: int, watch: Watch) -> Iterator[None]:
+    """Within, `watch` is told of the epochs that are in the store: workers, which may be anywhere, tell of
+    nothing else. A store that does not answer for a while is the workers' business.
+    """
+    over = threading.Event()
+
+    def look() -> None:
+        told = 0
+        while not over.wait(LOOK_S):
+            with suppress(OSError, UserError):
+                if (done := _finished_epochs(trial)) != told:
+                    watch(Progress(done, planned, "epochs"))
+                    told = done
+
+    looking = threading.Thread(target=look, name="epochs", daemon=True)
+    looking.start()
+    try:
+        yield
+    finally:
+        over.set()
+        looking.join()
+
+
+def _check(trial: Trial) -> int:
+    """Return the number of epochs. Raise here, and at once, the UserError that every worker would meet after
+    its start, and again in each retry.
     """
     from t2ipal.clip import load_backbone
     from t2ipal.tuning.check import InputCheck, check_checkpoint
@@ -103,6 +135,7 @@ def _check(trial: Trial) -> None:
     method = InputCheck(load_backbone(trial.recipe.backbone))(trial)
     check_checkpoint(trial, method)
     check_accumulation(method, trial.recipe.tune.accumulate)
+    return sum(phase.schedule.epochs for phase in method.phases())
 
 
 def _with_ray(trial: Trial) -> None:

@@ -1,5 +1,6 @@
 """What a run holds beside its tables: the results of stages, small files of notes, and what is none of it."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -231,9 +232,11 @@ def _strays(recipe: Recipe, store: Store, names: list[str], under_way: bool) -> 
 
 
 def _passes_for_rows(name: str) -> bool:
-    """Say whether those who read the folder of a table as one find this file among its rows."""
-    folder, _, _ = name.rpartition("/")
-    return folder in READS and name.endswith(".parquet")
+    """Say whether those who read the folder of a table as one find this file among its rows: they look into
+    folders, too, but for those and files that begin with "_" or ".".
+    """
+    within = [name.removeprefix(f"{table}/") for table in READS if name.startswith(f"{table}/")]
+    return name.endswith(".parquet") and any(not re.search(r"(^|/)[_.]", each) for each in within)
 
 
 def _fault(kind: Kind, name: str, reason: str, remove: tuple[str, ...]) -> Fault:

@@ -70,3 +70,19 @@ def test_seeds_differ_by_row_and_candidate():
     }
     assert len(seeds) == 36
     assert caption_id(12) == "c00000012"
+
+
+def test_of_a_shard_those_rejected_are_shown_whose_classes_no_caption_names():
+    plan = CaptionPlan(count=12, num_classes=3, classes_per_caption=(1, 1), shard_rows=12, seed=0)
+    collector = Collector(plan, VOCABULARY, candidates=1, model="m")
+    (shard,) = plan.shards()
+    first = {plan.classes(index): index for index in reversed(range(12))}  # of each class, one is accepted
+    for index in range(12):
+        (named,) = plan.classes(index)
+        accepted = named != 1 and first[(named,)] == index
+        text = f"a {VOCABULARY.names[named]}" if accepted else f"nothing {index}"
+        table = collector.add(Answer(shard, index, 0, text))
+    assert table.num_rows == 2
+    house = [index for index in range(12) if plan.classes(index) == (1,)]
+    shown = collector.rejections[shard]
+    assert shown == [{"classes": ["house"], "answer": f"nothing {index}"} for index in house[:3]]

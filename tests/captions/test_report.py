@@ -35,13 +35,18 @@ def test_the_report_counts_the_classes_and_pairs_of_the_table(tmp_path):
     }
 
 
+def test_rejected_answers_about_classes_that_no_caption_names_come_first():
+    fish, zebra = ({"classes": [name], "answer": "a horse"} for name in ("fish", "zebra"))
+    extras = [{}, *[{"rejections": [fish] * 3}] * 10, {"rejections": [zebra]}]
+    assert rejections(extras, {"fish": 2, "zebra": 0}) == [zebra, *[fish] * 19]
+
+
 def test_classes_that_no_caption_names_are_told():
     counts = {"fish": 2, "zebra": 0, "giraffe": 0}
     assert unnamed({"classes": {"fish": 1}}) == ""
     assert unnamed({"classes": counts}) == "no caption names zebra, giraffe"
-    rejection = {"classes": ["zebra"], "answer": "a horse"}
-    report = {"classes": counts, "rejections": rejections([{}, {"rejection": rejection}])}
-    assert report["rejections"] == [rejection]
+    rejected = [{"classes": ["zebra"], "answer": "a horse"}]
+    report = {"classes": counts, "rejections": rejected}
     assert unnamed(report) == (
         "no caption names zebra, giraffe; captions/_report.json shows answers that were rejected"
     )

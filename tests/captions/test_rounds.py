@@ -54,6 +54,20 @@ def test_attempts_are_bounded_and_each_has_all_candidates(tmp_path):
     assert sum(extra["accepted"][0] for extra in extras) == 12 - len(again)
 
 
+def test_each_attempt_tells_how_far_it_is(tmp_path):
+    asked, told = [], []
+    each = replace(rounds(tmp_path, ask(asked=asked), attempts=2, candidates=2), watch=told.append)
+    rows = complete(each)
+    first = [each for each in told if "attempt" not in each.counts]
+    second = told[len(first) :]
+    assert [each.done for each in first] == list(range(1, 25))
+    assert {(each.planned, each.unit) for each in first} == {(24, "answers")}
+    assert [each.done for each in second] == list(range(1, len(asked) - 24 + 1))
+    assert {each.planned for each in second} == {len(asked) - 24}
+    assert first[-1].counts == {"rejected": (len(asked) - 24) // 2}
+    assert second[-1].counts == {"attempt": 2, "rejected": 12 - len(rows)}
+
+
 def test_one_attempt_needs_no_drafts(tmp_path):
     each = rounds(tmp_path, ask())
     complete(each)

@@ -1,6 +1,7 @@
 import time
 
 import pytest
+from ray.exceptions import NodeDiedError
 
 from jobs.planning.needs import DEPLOY, START
 from jobs.planning.rates import rates_of
@@ -77,3 +78,44 @@ def test_the_machines_of_a_cluster_describe_themselves(ray_cluster):
     (node,) = workers_machines(with_gpus=False)
     assert node["cores"] >= 1
     assert len(workers_machines(with_gpus=True)) == 1  # where there is none, the driver's own
+
+
+class Lost:
+    """A task for a node that has just gone, one that does not answer, and one that does."""
+
+    def __init__(self, monkeypatch):
+        self.nodes = [{"Alive": True, "Resources": {"CPU": 2.0}, "NodeID": "0" * 56} for _ in range(3)]
+        monkeypatch.setattr("ray.nodes", lambda: self.nodes)
+        monkeypatch.setattr("ray.remote", lambda **_: lambda function: self)
+        monkeypatch.setattr("ray.wait", self.wait)
+        monkeypatch.setattr("ray.get", self.get)
+        self.asked = 0
+
+    def options(self, **_):
+        return self
+
+    def remote(self):
+        self.asked += 1
+        return self.asked
+
+    def wait(self, asked, num_returns, timeout):
+        assert num_returns == len(asked) == 3
+        assert timeout < 60
+        return asked[:2], asked[2:]
+
+    def get(self, task):
+        if task == 1:
+            raise NodeDiedError("gone")
+        return {"cores": 2}
+
+
+def test_a_node_that_goes_away_ends_no_job(monkeypatch):
+    Lost(monkeypatch)
+    assert workers_machines(with_gpus=False) == [{"cores": 2}]
+
+
+def test_where_none_answers_the_drivers_own_machine_is_named(monkeypatch):
+    lost = Lost(monkeypatch)
+    lost.nodes = []
+    (machine,) = workers_machines(with_gpus=False)
+    assert machine["cores"] >= 1

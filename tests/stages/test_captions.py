@@ -140,7 +140,7 @@ def finish(store, recipe, texts):
             table = collector.add(Answer(shard, row, 0, next(answers)))
         asked, kept = len(plan.rows(shard)), table.num_rows
         extra = {"asked": asked, "rejected": asked - kept, "duplicates": 0, "accepted": [kept]}
-        extra |= {"rejection": collector.rejections[shard]} if shard in collector.rejections else {}
+        extra |= {"rejections": collector.rejections.get(shard, [])}
         store.shards("captions").write(shard, table, extra)
 
 

@@ -2,16 +2,18 @@
 
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import pyarrow as pa
 import pytest
 
 from jobs import pipeline
+from t2ipal import answer
 from t2ipal.errors import UserError
 from t2ipal.recipe import Recipe
-from t2ipal.run_files import ANSWER, CARD, METRICS
+from t2ipal.run_files import ANSWER, CAPTION_REPORT, CARD, METRICS, REPORT_PAGE
 from t2ipal.stages import bundle, captions, evaluate, features, images, tune
-from t2ipal.stages.changed_recipe import KEPT, begun, follow_recipe
+from t2ipal.stages.changed_recipe import KEPT, begun, claim_tables, follow_recipe
 from t2ipal.store import RUN_FILE
 from t2ipal.tuning.source import AGREEMENT
 from t2ipal.tuning.trial import Trial
@@ -48,6 +50,33 @@ def test_what_is_not_begun_binds_no_run(store):
     store.shards("images").write("images-00000-000", pa.table({"image_id": ["c00000000-0"]}))
     with pytest.raises(UserError, match=r"another recipe; what differs: images\.steps"):
         follow(two, store)
+
+
+def test_notes_on_what_failed_bind_no_run(store):
+    one, two = tiny_recipe(images={"steps": 1}), tiny_recipe(images={"steps": 2})
+    follow(one, store)
+    store.write_json("images/_lost/images-00000-000.json", {"processes": 3})
+    assert begun(store) == ()
+    follow(two, store)
+    assert store.read_json(RUN_FILE)["recipe"] == two.settings()
+
+
+def test_a_job_that_only_completes_tables_may_correct_what_is_not_begun(store):
+    wrong, right = tiny_recipe(images={"steps": 1}), tiny_recipe(images={"steps": 2})
+    store.claim(wrong)
+    claim_tables(right, store)
+    assert store.read_json(RUN_FILE) == {"stages": right.fingerprints(), "recipe": right.settings()}
+    store.shards("images").write("images-00000-000", pa.table({"image_id": ["c00000000-0"]}))
+    with pytest.raises(UserError, match=r"another recipe; what differs: images\.steps"):
+        claim_tables(wrong, store)
+
+
+def test_and_leaves_what_follows_to_the_run(copy):
+    recipe, store = copy
+    bound = store.read_bytes(RUN_FILE)
+    claim_tables(changed(recipe, tune={"holdout": 0.5}), store)
+    assert store.read_bytes(RUN_FILE) == bound
+    assert bundle.pending(recipe, store) == []
 
 
 def kept(store):
@@ -183,3 +212,17 @@ def test_a_job_that_only_asks_for_images_follows_the_recipe_too(copy, tmp_path, 
     assert "t2i_pal" not in told
     assert store.read_json(RUN_FILE)["recipe"]["tune"]["holdout"] == 0.5
     assert not store.exists(ANSWER)
+
+
+def test_a_report_that_is_gone_is_written_without_ray(copy, tmp_path, monkeypatch):
+    recipe, store = copy
+    answer.keep(store, {"labels": []})
+    classes = dict.fromkeys(recipe.vocabulary, 4)
+    figures = {"asked": 12, "rejected": 0, "accepted": [12], "acceptance": 1.0, "captions": 12}
+    store.write_json(CAPTION_REPORT, figures | {"classes": classes, "pairs": {}})
+    file = tmp_path / "recipe.yaml"
+    file.write_text(json.dumps(recipe.settings()))  # which is YAML
+    monkeypatch.setattr(pipeline.RaySession, "start", Mock(side_effect=AssertionError("Ray was started")))
+    assert not store.exists(REPORT_PAGE)
+    assert pipeline.main(["--recipe", str(file), "--run", store.root]) == 0
+    assert store.exists(REPORT_PAGE)

@@ -3,6 +3,7 @@ import time
 import pytest
 
 from t2ipal.stages.effort import Effort, Laps, Work, busiest
+from t2ipal.stages.features import _effort
 from t2ipal.stages.images import Painters
 
 
@@ -26,7 +27,7 @@ def report(worker, rows, seconds):
 
 
 def test_what_the_first_images_take_longer_is_no_rate():
-    painters = Painters()
+    painters = Painters(2)
     for each in (report("a", 10, 90.0), report("b", 10, 20.0), report("a", 10, 20.0), report("b", 0, 0.0)):
         painters.add(each)
     effort = painters.effort()
@@ -35,8 +36,21 @@ def test_what_the_first_images_take_longer_is_no_rate():
     assert (effort.workers, effort.shards) == (2, 3)
 
 
+def test_a_painter_that_was_replaced_is_not_one_more():
+    painters = Painters(1)
+    for number in range(100):
+        worker = "first" if number < 40 else "second"
+        painters.add({"worker": worker, "painting_s": 100.0, "rows": 50})
+    assert painters.effort() == Effort({"images": Work(5000, 10_000.0)}, workers=1, shards=100)
+
+
+def test_so_it_is_with_features():
+    reports = [{"table": "features", "rows": 5, "seconds": 2.0, "worker": str(number)} for number in range(4)]
+    assert _effort(reports, most=2) == Effort({"features": Work(20, 8.0)}, workers=2, shards=4)
+
+
 def test_shards_that_were_found_painted_say_nothing():
-    painters = Painters()
+    painters = Painters(2)
     painters.add(report("a", 10, 0.0))
     assert painters.effort() == Effort()
 

@@ -23,6 +23,7 @@ from t2ipal.stages.sheets import sheet_name
 from t2ipal.store import Store
 from t2ipal.tables import CAPTIONS, IMAGES
 from t2ipal.tuning.source import planned_images
+from t2ipal.watch import Progress
 from tests.painted_run import begun, pictures
 from tests.recipes import tiny_recipe
 from tests.tiny_models import save_painter
@@ -95,7 +96,9 @@ def test_only_what_is_missing_is_painted_and_the_same(finished):
     kept = store.path("images/images-00002-000.parquet")
     written = os.stat(kept).st_mtime_ns
     assert images.pending(recipe, store) == ["images-00001-000"]
-    assert images.run(recipe, store).shards_done_before == 2
+    told = []
+    assert images.run(recipe, store, watch=told.append).shards_done_before == 2
+    assert told == [Progress(6, 6, "images")]
     assert pictures(store) == before
     assert os.stat(kept).st_mtime_ns == written
 

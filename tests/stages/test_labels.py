@@ -1,6 +1,7 @@
 """How the stages tell Ray on which nodes they run; tests/cluster sees them do so on a real cluster."""
 
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from ray.data import DataContext
@@ -8,6 +9,7 @@ from ray.data import DataContext
 from serve.app import build
 from serve.args import ServeArgs
 from t2ipal.recipe import Ranks
+from t2ipal.stages import engine as engine_module
 from t2ipal.stages import tune
 from t2ipal.stages.engine import _keep_parts_together, placement_group_of_its_own
 from t2ipal.stages.ray_data import quiet_ray_data
@@ -48,6 +50,28 @@ def test_replicas(labels):
     application = build(ServeArgs(serves={"recognizers": {"a": "b"}}, labels=labels))
     replica = application._bound_deployment.init_args[1]._bound_deployment
     assert replica.ray_actor_options.get("label_selector") == (labels or None)
+
+
+@pytest.mark.parametrize("backend", ["ray", "mp"])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_an_engine_has_a_placement_group_where_ray_gives_it_one(monkeypatch, backend, parts):
+    engine = {"tensor_parallel_size": parts, "distributed_executor_backend": backend}
+    workers = {"cpus": 4, "gpus": parts, "labels": PAINTERS}
+    recipe = tiny_recipe(captions={"workers": workers, "engine": engine})
+    asked = []
+    monkeypatch.setattr(engine_module, "_keep_parts_together", lambda stage, _: asked.append(stage))
+    monkeypatch.setattr(engine_module, "one_row_each", _built)
+    with pytest.raises(Built):
+        next(engine_module.engine_answers(recipe.captions, ["captions-00000"], Mock()))
+    assert bool(asked) == (backend == "ray")
+
+
+class Built(Exception):
+    pass
+
+
+def _built(shards):
+    raise Built
 
 
 def test_an_engine_of_several_parts_has_a_placement_group_of_its_own():

@@ -5,9 +5,12 @@ import dataclasses
 import pytest
 from ray.train import TrainingFailedError
 
+from t2ipal.errors import StoreError
 from t2ipal.recipe import Ranks
 from t2ipal.stages import tune
 from t2ipal.tuning.trial import Trial
+from t2ipal.watch import Progress
+from tests.faults.cluster import until
 
 
 @pytest.fixture
@@ -39,6 +42,29 @@ def test_losses_with_progress_in_between_are_borne(trial, monkeypatch):
     monkeypatch.setattr(tune, "_trainer", lambda trial: fitting)
     tune._with_ray(trial)
     assert fitting.done == 7
+
+
+def test_epochs_are_told_as_the_store_has_them(trial, monkeypatch):
+    told = []
+    monkeypatch.setattr(tune, "LOOK_S", 0.02)
+    with tune._watched(trial, 5, told.append):
+        for done in (2, 5):
+            trial.store.write_json(trial.progress, {"log": [{}] * done})
+            until(lambda done=done: told and told[-1].done == done)
+    assert told == [Progress(2, 5, "epochs"), Progress(5, 5, "epochs")]
+
+
+def test_a_store_that_does_not_answer_for_a_while_ends_no_watch(trial, monkeypatch):
+    told, failures = [], [OSError("busy"), StoreError("cannot read", "wait")]
+    monkeypatch.setattr(tune, "LOOK_S", 0.02)
+    monkeypatch.setattr(tune, "_finished_epochs", lambda _: _raised(failures) if failures else 3)
+    with tune._watched(trial, 5, told.append):
+        until(lambda: bool(told))
+    assert told == [Progress(3, 5, "epochs")]
+
+
+def _raised(failures):
+    raise failures.pop()
 
 
 def test_losses_without_progress_are_not(trial, monkeypatch):

@@ -203,6 +203,7 @@ STRAYS = [
     "mine/a.parquet",
     "images/_manifests/mine.json",
     "evaluation/mine.parquet",
+    "images/_mine/a.parquet",
 ]
 FOREIGN = [  # those who read the folder as one table find it among the rows
     "images/mine.parquet",
@@ -211,6 +212,8 @@ FOREIGN = [  # those who read the folder as one table find it among the rows
     "captions/captions-00000 (1).parquet",
     "evaluation/predictions/mine.parquet",
     "agreement/mine.parquet",
+    "images/images/images-00000-000.parquet",  # as of a copy that went one folder too deep
+    "features/of mine/a.parquet",
 ]
 
 
@@ -324,7 +327,8 @@ def test_a_prior_that_cannot_be_read_is_left_alone(copy, capsys):
     assert f"torn     {CAPTION_PRIOR}: it cannot be read" in told
     assert "are right, compared with their manifests alone: " in told
     assert f"{CAPTION_PRIOR} is damaged: JSONDecodeError" in told
-    assert "1 left in place" in told
+    assert "1 left in place, as what is there followed it: go on in another run folder\n" in told
+    assert "move them away" not in told
     assert store.exists(CAPTION_PRIOR)
 
 
