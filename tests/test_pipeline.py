@@ -69,10 +69,10 @@ def assert_refused(result, *words):
         assert word in result.stderr
 
 
-def begin(run, table):
+def begin(run, table, shard):
     """Leave what a job does that is killed in its first shard."""
     (run / table).mkdir()
-    (run / table / f"{table}-00000.parquet").write_bytes(b"")
+    (run / table / f"{shard}.parquet").write_bytes(b"")
 
 
 @pytest.mark.whole_job
@@ -182,7 +182,7 @@ def test_a_run_of_another_recipe(tmp_path):
         assert_refused(start("--recipe", recipe, "--stages", "images"), "'captions'")
     claimed = (tmp_path / "run" / "run.json").read_bytes()
     assert yaml.safe_load(claimed)["recipe"]["images"]["guidance"] == 7.0
-    begin(tmp_path / "run", "captions")
+    begin(tmp_path / "run", "captions", "captions-00000")
     other = small_recipe(tmp_path, captions__temperature=0.5)
     assert_refused(start("--recipe", other), "another recipe", "captions.temperature", "another run folder")
     assert (tmp_path / "run" / "run.json").read_bytes() == claimed
@@ -204,10 +204,10 @@ def test_other_weights_behind_the_same_name(tmp_path):
     shutil.copytree(ROOT / "t2ipal" / "picturebook" / "weights" / "clip", model)
     recipe = small_recipe(tmp_path, backbone__model="./clip")
     assert_refused(start("--recipe", recipe, "--stages", "images"), "'captions'")
-    begin(tmp_path / "run", "captions")
+    begin(tmp_path / "run", "captions", "captions-00000")
     (model / "open_clip_config.json").write_text("{ }")  # with which nothing was made
     assert_refused(start("--recipe", recipe, "--stages", "images"), "'captions'")
-    begin(tmp_path / "run", "features")
+    begin(tmp_path / "run", "features", "images-00000-000")
     (model / "open_clip_config.json").write_text("{}")
     assert_refused(start("--recipe", recipe, "--stages", "images"), "behind backbone.model has changed")
 
