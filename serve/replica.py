@@ -50,9 +50,9 @@ class Replica:
         device = "cuda" if settings.gpus else "cpu"
         self._settings = settings
         self._model = ModelThread(device)
-        self._model(torch.set_num_threads, settings.threads or math.ceil(settings.cpus) or 1)
+        threads = settings.threads or math.ceil(settings.cpus) or 1
         self._readers = ThreadPoolExecutor(settings.readers, thread_name_prefix="read")
-        self._shelf = Shelf(device, settings.together, self._model)
+        self._shelf = Shelf(device, settings.together, self._model, threads)
         self._figures = Figures()
         self._failures = 0
         self._retrying: asyncio.Task[None] | None = None

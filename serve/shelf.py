@@ -30,8 +30,9 @@ class Loaded:
 class Shelf:
     """Recognizers by name. Those who look see all of a change, or nothing of it."""
 
-    def __init__(self, device: str, at_once: int, model: ModelThread) -> None:
-        self._device, self._at_once, self._model = device, at_once, model
+    def __init__(self, device: str, at_once: int, model: ModelThread, threads: int) -> None:
+        """`threads` is how many the model computes with, on its own thread."""
+        self._device, self._at_once, self._model, self._threads = device, at_once, model, threads
         self._now = Loaded()
 
     def change(self, served: Served, last_good: Callable[[str], str | None] = lambda name: None) -> None:
@@ -43,7 +44,10 @@ class Shelf:
         """
         # A thread that ends: on the model's own nobody would be answered, and torch has threads for each.
         with ThreadPoolExecutor(1) as loading:
-            self._now = loading.submit(self._changed, served, last_good).result()
+            try:
+                self._now = loading.submit(self._changed, served, last_good).result()
+            finally:
+                self._set_threads()
 
     def sources(self) -> dict[str, str]:
         """Return the URIs of the bundles that are loaded, by name."""
@@ -134,5 +138,10 @@ class Shelf:
         shared = [each.backbone for each in known if each.card.backbone_digest == wanted]
         alike = [backbone for backbone in shared if backbone.recipe == bundle.card.backbone]
         recognizer = Recognizer.of(bundle, self._device, self._at_once, alike[0] if alike else None)
+        self._set_threads()
         self._model(recognizer.warm_up)
         return recognizer
+
+    def _set_threads(self) -> None:
+        """Say it again: what was last said on any thread holds on those that have not computed yet."""
+        self._model(torch.set_num_threads, self._threads)

@@ -1,6 +1,6 @@
 """Servers of a recognizer, each started as a process of its own: ours, and two others.
 
-    python -m jobs.benchmarks.servers t2ipal BUNDLE PORT        the endpoint on Ray Serve, with one replica
+    python -m jobs.benchmarks.servers t2ipal BUNDLE PORT        the endpoint on Ray Serve, a replica a core
     python -m jobs.benchmarks.servers fastapi BUNDLE PORT       FastAPI and uvicorn, an image at a time
     python -m jobs.benchmarks.servers litserve BUNDLE PORT      LitServe, images in batches
 
@@ -29,9 +29,11 @@ from t2ipal import Recognizer
 from t2ipal.errors import UserError
 from t2ipal.images.codec import decode
 
-MAX_BATCH = 8  # of all that make batches
-WAIT_S = 0.01  # LitServe's, for a batch to fill
-MAX_QUEUED = 8
+MAX_BATCH = 8  # LitServe's
+WAIT_S = 0.01  # the same, for a batch to fill
+# Of ours: what a replica has at a time, of which more would only wait longer, and what waits for all of them.
+ONGOING = 4
+MAX_QUEUED = max(2, cores() // 2)
 PATH = "/v1/recognize"
 READY_S = 180.0
 
@@ -81,7 +83,7 @@ def _answers(url: str, process: "subprocess.Popen[bytes]") -> bool:
 
 
 def ours(bundle: str, port: int) -> None:
-    """One replica with all cores."""
+    """A replica for each core, as recipes have it: none waits for the threads of another one."""
     import ray
     from ray import serve
 
@@ -94,9 +96,8 @@ def ours(bundle: str, port: int) -> None:
         serve.start(http_options={"host": "127.0.0.1", "port": port})
         settings = {
             "serves": {"recognizers": {"random": bundle}},
-            "replicas": {"min": 1, "max": 1},
-            "batch": {"max_size": MAX_BATCH},
-            "threads": cores(),
+            "replicas": {"min": cores(), "max": cores()},
+            "ongoing_requests": ONGOING,
             "max_queued_requests": MAX_QUEUED,
         }
         serve.run(build(ServeArgs.model_validate(settings)), name="benchmark")

@@ -23,7 +23,7 @@ from jobs.benchmarks.process import measured, serve
 from jobs.benchmarks.random_recognizer import MODEL, save_random_recognizer
 from jobs.benchmarks.report import Report, table
 from jobs.benchmarks.requests_load import Answered, Target, at_rate, saturate
-from jobs.benchmarks.servers import MAX_BATCH, MAX_QUEUED, OURS, SERVERS, running
+from jobs.benchmarks.servers import MAX_BATCH, MAX_QUEUED, ONGOING, OURS, SERVERS, running
 from jobs.console import say
 from jobs.machine import cores, load
 
@@ -31,7 +31,8 @@ COMMAND = "serving"
 MODULE = "jobs.benchmarks.serving"
 BARE = "the model alone"
 IMAGES, WIDE, HIGH = 16, 640, 480
-CLIENTS = 2 * MAX_BATCH
+BARE_BATCH = 8
+CLIENTS = ONGOING * cores()
 SECONDS = 30.0  # of each measure
 SHARES = (0.25, 0.5, 0.75, 0.95)  # of what our endpoint can answer
 CALM, OVERLOAD = 0.75, 3.0
@@ -74,7 +75,8 @@ def benchmark(model: str = MODEL, seconds: float = SECONDS) -> Report:
                 if name == OURS:
                     overloaded = _overloaded(target, process, OVERLOAD * full, 2 * seconds)
     settings = {"model": model, "clients": CLIENTS, "seconds": seconds, "load_before": before}
-    settings |= {"batch": MAX_BATCH, "queue": MAX_QUEUED, "image": f"JPEG {WIDE} x {HIGH}"}
+    settings |= {"bare_batch": BARE_BATCH, "litserve_batch": MAX_BATCH, "image": f"JPEG {WIDE} x {HIGH}"}
+    settings |= {"replicas": cores(), "ongoing": ONGOING, "queue": MAX_QUEUED}
     return Report(COMMAND, settings, _figures(alone, found, overloaded), _table(alone, found, overloaded))
 
 
@@ -86,13 +88,13 @@ def bare(bundle: str, seconds: float) -> dict[str, Any]:
 
     torch.set_num_threads(cores())
     recognizer = Recognizer.load(bundle)
-    fitted = recognizer.fit([Image.open(io.BytesIO(data)) for data in pictures()[:MAX_BATCH]])
-    names: list[tuple[str, ...]] = [()] * MAX_BATCH
+    fitted = recognizer.fit([Image.open(io.BytesIO(data)) for data in pictures()[:BARE_BATCH]])
+    names: list[tuple[str, ...]] = [()] * BARE_BATCH
     recognizer.read(fitted, names)
     start, images = time.monotonic(), 0
     while time.monotonic() - start < seconds:
         recognizer.read(fitted, names)
-        images += MAX_BATCH
+        images += BARE_BATCH
     return {"images_per_s": images / (time.monotonic() - start)}
 
 
@@ -133,6 +135,10 @@ def _figures(alone: float, found: dict[str, Measured], overloaded: Overloaded) -
         figures |= {
             f"{name}_images_per_s": each.most.rate,
             f"{name}_p99_ms_saturated": each.most.percentile(99),
+            f"{name}_refused": {
+                f"{100 * share:.0f} %": answered.statuses.get(429, 0) / sum(answered.statuses.values())
+                for share, answered in each.shares.items()
+            },
             f"{name}_latency_ms": {
                 f"{100 * share:.0f} %": {f"p{p}": answered.percentile(p) for p in (50, 95, 99)}
                 for share, answered in each.shares.items()
