@@ -27,6 +27,8 @@ ENVIRONMENT = {
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
     # Its controller looks at everything ten times a second, which takes 6 % of a core.
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
+    # A request that waits for a replica would look for one more and more seldom, twice a second in the end.
+    "RAY_SERVE_ROUTER_RETRY_MAX_BACKOFF_S": "0.05",
     **QUIET,
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TOKENIZERS_PARALLELISM": "false",

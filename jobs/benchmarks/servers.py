@@ -31,7 +31,9 @@ from t2ipal.images.codec import decode
 
 MAX_BATCH = 8  # LitServe's
 WAIT_S = 0.01  # the same, for a batch to fill
-# Of ours: what a replica has at a time, of which more would only wait longer, and what waits for all of them.
+# Of ours. On one core more images at a time are hardly faster, and all of them wait for the last one; more
+# requests under way, or waiting for a replica, would only wait longer.
+OUR_BATCH = 2
 ONGOING = 4
 MAX_QUEUED = max(2, cores() // 2)
 PATH = "/v1/recognize"
@@ -97,6 +99,7 @@ def ours(bundle: str, port: int) -> None:
         settings = {
             "serves": {"recognizers": {"random": bundle}},
             "replicas": {"min": cores(), "max": cores()},
+            "batch": {"max_size": OUR_BATCH},
             "ongoing_requests": ONGOING,
             "max_queued_requests": MAX_QUEUED,
         }

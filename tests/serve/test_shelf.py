@@ -1,4 +1,6 @@
 import pytest
+import torch
+from PIL import Image
 
 from serve.args import Served
 from serve.call import Refusal
@@ -9,7 +11,7 @@ from t2ipal.model_thread import ModelThread
 
 
 def shelf(*pairs, default=None):
-    made = Shelf("cpu", 1, ModelThread("cpu"))
+    made = Shelf("cpu", 1, ModelThread("cpu"), threads=1)
     made.change(Served(recognizers=dict(pairs), default=default))
     return made
 
@@ -51,7 +53,7 @@ def test_a_bundle_that_does_not_load_leaves_the_former_one(bundle, other_bundle,
 
 
 def test_a_replica_that_begins_with_a_bundle_that_does_not_load(bundle, tmp_path):
-    one = Shelf("cpu", 1, ModelThread("cpu"))
+    one = Shelf("cpu", 1, ModelThread("cpu"), threads=1)
     one.change(Served(recognizers={"a": str(tmp_path)}), {"a": bundle}.get)
     (described,) = one.described()
     assert "is not a recognizer bundle" in described.failed
@@ -85,3 +87,14 @@ def test_a_bundle_that_does_not_load_and_has_no_former_one(bundle, tmp_path):
     with pytest.raises(UserError, match="is not a recognizer bundle"):
         one.change(Served(recognizers={"b": str(tmp_path)}))
     assert list(versions(one)) == ["a"]
+
+
+def test_a_model_computes_with_its_threads_after_a_load(bundle):
+    """What is said on one thread holds on others that have not computed yet."""
+    model = ModelThread("cpu")
+    shelf = Shelf("cpu", 1, model, threads=2)
+    shelf.change(Served(recognizers={"one": bundle}))
+    _, recognizer = shelf.find(None)
+    fitted = recognizer.fit([Image.new("RGB", (64, 64))])
+    model(recognizer.read, fitted, [()])
+    assert model(torch.get_num_threads) == 2
