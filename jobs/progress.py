@@ -2,8 +2,7 @@
 
 import io
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -12,7 +11,7 @@ from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColum
 from rich.progress import Progress as Bars
 
 from jobs.console import fields, say, submitted
-from t2ipal.watch import Progress, Watch, seldom
+from t2ipal.watch import Progress, Watch, repeated, seldom
 
 PLAIN_S = 10.0  # between plain lines
 EVENT_S = 60.0  # between lines of a submitted job's log
@@ -34,7 +33,8 @@ def shown(stage: str, also: Watch) -> Iterator[Watch]:
         with line.bars:
             yield seldom(watch, LOOK_S)
     else:
-        with _repeated(lambda: say(line.text()), EVENT_S if submitted() else PLAIN_S):
+        say(line.text())
+        with repeated(lambda: say(line.text()), EVENT_S if submitted() else PLAIN_S):
             yield seldom(watch, LOOK_S)
 
 
@@ -83,22 +83,3 @@ class Line:
             parts.append(f"{timedelta(seconds=round(self._task.time_remaining))} left")
         parts += [f"{name} {count}" for name, count in progress.counts.items()]
         return ", ".join(parts)
-
-
-@contextmanager
-def _repeated(act: Callable[[], None], every_s: float) -> Iterator[None]:
-    """Within, act at once and every so many seconds."""
-    over = threading.Event()
-
-    def repeat() -> None:
-        act()
-        while not over.wait(every_s):
-            act()
-
-    acting = threading.Thread(target=repeat, name="progress", daemon=True)
-    acting.start()
-    try:
-        yield
-    finally:
-        over.set()
-        acting.join()

@@ -1,6 +1,8 @@
 """How far a stage is, told while it works."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import TypeVar
@@ -46,3 +48,21 @@ def watched(items: Iterable[Item], planned: int, unit: str, watch: Watch) -> Ite
     for done, item in enumerate(items, 1):
         yield item
         watch(Progress(done, planned, unit))
+
+
+@contextmanager
+def repeated(act: Callable[[], None], every_s: float) -> Iterator[None]:
+    """Within, act every so many seconds, on a thread of its own."""
+    over = threading.Event()
+
+    def repeat() -> None:
+        while not over.wait(every_s):
+            act()
+
+    acting = threading.Thread(target=repeat, name="watch", daemon=True)
+    acting.start()
+    try:
+        yield
+    finally:
+        over.set()
+        acting.join()

@@ -2,7 +2,6 @@
 0 workers.
 """
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +16,7 @@ from t2ipal.stages.report import StageReport
 from t2ipal.store import Store
 from t2ipal.tuning.source import short_digest, source_shards
 from t2ipal.tuning.trial import Trial
-from t2ipal.watch import Progress, Watch, unwatched
+from t2ipal.watch import Progress, Watch, repeated, unwatched
 
 if TYPE_CHECKING:
     from ray.train.torch import TorchTrainer
@@ -105,23 +104,17 @@ def _watched(trial: Trial, planned: int, watch: Watch) -> Iterator[None]:
     """Within, `watch` is told of the epochs that are in the store: workers, which may be anywhere, tell of
     nothing else. A store that does not answer for a while is the workers' business.
     """
-    over = threading.Event()
+    told = 0
 
     def look() -> None:
-        told = 0
-        while not over.wait(LOOK_S):
-            with suppress(OSError, UserError):
-                if (done := _finished_epochs(trial)) != told:
-                    watch(Progress(done, planned, "epochs"))
-                    told = done
+        nonlocal told
+        with suppress(OSError, UserError):
+            if (done := _finished_epochs(trial)) != told:
+                watch(Progress(done, planned, "epochs"))
+                told = done
 
-    looking = threading.Thread(target=look, name="epochs", daemon=True)
-    looking.start()
-    try:
+    with repeated(look, LOOK_S):
         yield
-    finally:
-        over.set()
-        looking.join()
 
 
 def _check(trial: Trial) -> int:
