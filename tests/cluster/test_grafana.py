@@ -57,7 +57,7 @@ def test_what_it_asks_of_stages_is_what_ray_measures(ray_cluster):
     import ray.data
 
     rows = ray.data.from_items([{"shard": str(i)} for i in range(4)], override_num_blocks=4)
-    assert rows.map(lambda row: row, num_cpus=0.1).count() == 4
+    assert len(rows.map(lambda row: row, num_cpus=0.1).take_all()) == 4
     until(lambda: {"ray_data_operator_queued_blocks", "ray_tasks"} <= names_in(figures_of_this_node()))
 
 
