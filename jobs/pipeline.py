@@ -166,7 +166,7 @@ def _run(name: str, recipe: Recipe, store: Store, busy: bool) -> StageReport:
     """Run a stage, and show how far it is where it takes long."""
     report: StageReport
     if name in TELLING and busy:
-        with shown(name, exported(name)) as watch:
+        with exported(name) as told, shown(name, told) as watch:
             report = STAGES[name].run(recipe, store, watch=watch)
     else:
         report = STAGES[name].run(recipe, store)

@@ -223,8 +223,8 @@ def wait_for(reached, seconds=200):
 
 
 def under_load(url, event, answers=4):
-    """Ask all the time, from four threads, have something happen meanwhile, and return the answers: so many to
-    each thread before it, and after it as well.
+    """Ask all the time, from four threads, have something happen meanwhile, and return the answers: so many
+    to each thread before it, and after it as well.
     """
     over = threading.Event()
     responses = [[] for _ in range(4)]
