@@ -1,6 +1,6 @@
 """How fast the stages are: beside the bare engines, and on many workers.
 
-    uv run jobs/benchmark.py captions                  the stage beside vLLM's own offline API
+    uv run jobs/benchmark.py captions                  the stage beside vLLM's own offline API, full size
     uv run jobs/benchmark.py images                    the stage beside a loop of plain diffusers
     uv run jobs/benchmark.py scale                     1 to 64 workers with a stand-in engine
     uv run jobs/benchmark.py tuning                    a step of each method beside plain PyTorch
@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from jobs.benchmarks import captions, images, planned, scale, serving, tuning, tuning_profile
-from jobs.benchmarks.report import Report
+from jobs.benchmarks.report import Report, from_here
 from jobs.console import say
 from jobs.exit_code import exit_code
 from jobs.pipeline import DEFAULT_RECIPE
@@ -42,9 +42,9 @@ def _job(arguments: argparse.Namespace) -> None:
 
 
 def _beside_bare(arguments: argparse.Namespace) -> Report:
-    found: Report = BESIDE_BARE[arguments.command].benchmark(
-        _recipe(arguments), arguments.rows, arguments.rounds
-    )
+    module = BESIDE_BARE[arguments.command]
+    recipe = _recipe(arguments) if arguments.recipe else module.default_recipe()
+    found: Report = module.benchmark(recipe, arguments.rows, arguments.rounds)
     return found
 
 
@@ -79,7 +79,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, module in BESIDE_BARE.items():
         command = _command(commands, name, "the stage beside the bare engine")
-        command.add_argument("--recipe", default=str(DEFAULT_RECIPE), help="default: %(default)s")
+        command.add_argument("--recipe", help=f"default: {from_here(str(module.RECIPE))}")
         command.add_argument(
             "--rows", type=_count, default=module.ROWS, help="of each round; default: %(default)s"
         )

@@ -18,6 +18,7 @@ from typing import Any
 
 from jobs.benchmarks.commits import commits
 from jobs.benchmarks.process import EQUAL, measured, serve
+from jobs.benchmarks.random_model import save_random_model
 from jobs.benchmarks.report import Report, from_here
 from jobs.benchmarks.rounds import by_turns
 from jobs.checks import check_models, models_are_local
@@ -30,18 +31,26 @@ from t2ipal.captions.requests import MakeRequests, Request
 from t2ipal.captions_recipe import CaptionsRecipe
 from t2ipal.errors import UserError
 from t2ipal.picturebook.weights import resolve
-from t2ipal.recipe import Recipe
+from t2ipal.recipe import Recipe, load_recipe
 from t2ipal.stages import captions
 from t2ipal.store import Store
 from t2ipal.vocabulary import Vocabulary
 
 COMMAND = "captions"
-ROWS = 12288
+RECIPE = Path(__file__).with_name("full_size_writer.yaml")
+ROWS = 384
 ENGINE_START_S = 1200
 MODULE = "jobs.benchmarks.captions"
 
 # Ray ends a process that nobody needs for a second, and here an engine starts in the meantime.
 KEPT = {"RAY_idle_worker_killing_time_threshold_ms": str(ENGINE_START_S * 1000)}
+
+
+def default_recipe() -> Recipe:
+    """Return that of a full-size model, which is made where it is not there."""
+    recipe = load_recipe(RECIPE)
+    save_random_model(Path(_captions(recipe).model))
+    return recipe
 
 
 def benchmark(recipe: Recipe, rows: int, rounds: int) -> Report:

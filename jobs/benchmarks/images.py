@@ -13,11 +13,12 @@ from jobs.benchmarks.report import Report, from_here
 from jobs.benchmarks.rounds import by_turns
 from jobs.checks import check_models, models_are_local
 from jobs.machine import cores
+from jobs.pipeline import DEFAULT_RECIPE
 from jobs.ray_session import RaySession
 from t2ipal.captions.plan import CaptionPlan
 from t2ipal.captions.prompt import join_names
 from t2ipal.errors import UserError
-from t2ipal.recipe import Recipe
+from t2ipal.recipe import Recipe, load_recipe
 from t2ipal.seeds import derive_seed
 from t2ipal.stages import images
 from t2ipal.store import Store
@@ -25,8 +26,14 @@ from t2ipal.tables import CAPTIONS
 from t2ipal.vocabulary import Vocabulary
 
 COMMAND = "images"
+RECIPE = DEFAULT_RECIPE
 ROWS = 768
 MODULE = "jobs.benchmarks.images"
+
+
+def default_recipe() -> Recipe:
+    """Return that of the main job's default."""
+    return load_recipe(RECIPE)
 
 
 def benchmark(recipe: Recipe, rows: int, rounds: int) -> Report:

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 from transformers import AutoConfig, AutoTokenizer
 
-from jobs.benchmarks.captions import benchmark, one_engine
+from jobs.benchmarks.captions import benchmark, default_recipe, one_engine
 from jobs.benchmarks.random_model import save_random_model
+from jobs.preflight import check_paths
 from t2ipal.errors import UserError
-from t2ipal.recipe import load_recipe
 from tests.recipes import tiny_recipe
 from tests.tiny_models import save_writer
 
@@ -32,10 +32,13 @@ def test_no_engine_of_the_jobs_own_to_measure(sections, why):
         one_engine(tiny_recipe(**sections), 8)
 
 
-def test_the_recipe_of_a_full_size_model(tmp_path):
-    here = Path(__file__).parents[2]
-    recipe = load_recipe(here / "jobs" / "benchmarks" / "full_size_writer.yaml")
-    assert Path(recipe.captions.model).resolve() == here / "runs" / "random_writer"  # as README makes it
+def test_the_recipe_of_a_full_size_model(tmp_path, monkeypatch):
+    here, made = Path(__file__).parents[2], []
+    monkeypatch.setattr("jobs.benchmarks.captions.save_random_model", made.append)
+    recipe = default_recipe()
+    check_paths(recipe)
+    (folder,) = made
+    assert Path(recipe.captions.model) == folder == here / "runs" / "random_writer"  # which git ignores
     asked = one_engine(recipe, 384).captions
     assert asked.count * asked.candidates == 384
     folder = tmp_path / "random_writer"
