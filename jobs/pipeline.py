@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 
 from jobs.checks import check_endpoint, check_models, check_order, check_run_uri, models_are_local
+from jobs.classes import class_names
 from jobs.client import ask, wait_for_signal
 from jobs.console import answer_lines, quality_table, say, stage_line
 from jobs.example import example
@@ -65,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _job(arguments: argparse.Namespace) -> None:
-    recipe = load_recipe(arguments.recipe)
+    recipe = load_recipe(arguments.recipe, arguments.classes and class_names(arguments.classes))
     uri = arguments.run or recipe.run
     check_run_uri(uri)
     check_paths(recipe)
@@ -198,6 +199,11 @@ def show(url: str, recipe: Recipe, store: Store) -> None:
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="From class names to labels over HTTP.")
     parser.add_argument("--recipe", default=str(DEFAULT_RECIPE), help="a YAML file; default: %(default)s")
+    parser.add_argument(
+        "--classes",
+        metavar="NAMES",
+        help='in place of the recipe\'s: "forklift, pallet, hard hat", or a file, a name a line, or YAML',
+    )
     parser.add_argument("--run", help="folder or s3://, gs:// URI of the run; default: the recipe's `run`")
     parser.add_argument(
         "--stages", type=_stages, default=[*STAGES, DEPLOY], help="comma-separated; default: all of them"

@@ -12,6 +12,7 @@ from typing import Any, Self
 from jobs.checks import joins_cluster
 from jobs.console import say
 from jobs.error_stream import error_stream_into
+from jobs.haproxy import haproxy_environment
 from t2ipal.errors import UserError
 from t2ipal.recipe import RayRecipe
 from t2ipal.vllm_environment import QUIET
@@ -27,8 +28,6 @@ ENVIRONMENT = {
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
     # Its controller looks at everything ten times a second, which takes 6 % of a core.
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
-    # A request that waits for a replica would look for one more and more seldom, twice a second in the end.
-    "RAY_SERVE_ROUTER_RETRY_MAX_BACKOFF_S": "0.05",
     **QUIET,
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TOKENIZERS_PARALLELISM": "false",
@@ -76,8 +75,16 @@ class RaySession:
             os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
             # Not where TMPDIR says: sockets lie below it, and their paths have to fit into 107 bytes.
             self._folder = tempfile.mkdtemp(prefix="t2ipal-", dir="/tmp")
+            self._serve_by_haproxy(self._folder)
             self._ending.enter_context(error_stream_into(f"{self._folder}/{LOG}"))
             self._start_private(self._folder)
+
+    def _serve_by_haproxy(self, folder: str) -> None:
+        """Have Serve, which is of this cluster's processes, start it, unless the user has set otherwise."""
+        for name, value in haproxy_environment(folder).items():
+            if name not in os.environ:
+                os.environ[name] = value
+                self._ending.callback(os.environ.pop, name)
 
     def _start_private(self, folder: str) -> None:
         memory = self._ray.object_store_mib

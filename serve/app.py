@@ -6,7 +6,6 @@ A configuration file names `serve.app:build` as its import path and ServeArgs as
 by `serve.deploy`.
 """
 
-import math
 from typing import Any
 
 from ray.serve.config import AutoscalingConfig
@@ -24,7 +23,7 @@ def build(args: ServeArgs) -> Any:
     frontend: Any = Frontend
     # Its own queue is the event loop's; what waits is bounded where it waits for replicas.
     return frontend.options(
-        num_replicas=args.frontends,
+        num_replicas=args.num_frontends,
         ray_actor_options={"num_cpus": 0},
         max_ongoing_requests=100_000,
         graceful_shutdown_timeout_s=args.deadline_s + GRACE_S,
@@ -33,16 +32,16 @@ def build(args: ServeArgs) -> Any:
 
 def _replicas(args: ServeArgs) -> Any:
     replica: Any = Replica
-    # One batch is computed while the next one fills, and autoscaling must see its target exceeded.
-    ongoing = max(2 * args.batch.max_size, math.ceil(2 * args.target_ongoing_requests))
     options: dict[str, Any] = {
         "ray_actor_options": {
             "num_cpus": args.cpus,
             "num_gpus": args.gpus,
             "label_selector": args.labels or None,
         },
-        "max_ongoing_requests": args.ongoing_requests or ongoing,
-        "max_queued_requests": args.max_queued_requests,
+        # A replica refuses by itself what it has no place for: what waits in Serve's router for a place waits
+        # longer than the place is taken. It waits there only while there is no replica.
+        "max_ongoing_requests": 2 * args.places,
+        "max_queued_requests": args.places * args.replicas.max,
         "health_check_period_s": 2.0,
         "max_constructor_retry_count": 2,  # what fails twice is the bundle's fault
         "graceful_shutdown_timeout_s": args.deadline_s + GRACE_S,

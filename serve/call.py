@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in shares of the width and the height
 
+BUSY = 429  # the status of HTTP for what there is no room for
+
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Heatmaps = Literal["none", "grid", "png"]
 

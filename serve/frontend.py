@@ -12,7 +12,7 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ray.serve.handle import DeploymentHandle, DeploymentResponse
 
 from serve.api import make_api
-from serve.call import Answer, Call, Described, Refusal, Vocabulary
+from serve.call import BUSY, Answer, Call, Described, Refusal, Vocabulary
 from serve.incoming import Refused, refuse
 from serve.prometheus import of_this_node
 from t2ipal.serve_recipe import EndpointSettings
@@ -72,7 +72,7 @@ class Frontend:
         try:
             await self.recognizers()
         except Refused as error:
-            if error.refusal.status != 429:
+            if error.refusal.status != BUSY:
                 raise
 
     async def _asked(self, ask: Callable[[], DeploymentResponse[Any]]) -> Any:
@@ -90,9 +90,11 @@ class Frontend:
     async def _from_any(self, ask: Callable[[], DeploymentResponse[Any]]) -> Any:
         for last in (False, True):
             try:
-                return await _of(ask())
+                said = await _of(ask())
+                if last or not _is_busy(said):  # else there may be room elsewhere
+                    return said
             except BackPressureError as error:
-                busy = Refusal(429, "too many requests are waiting", self._settings.retry_after_s)
+                busy = Refusal(BUSY, "too many requests are waiting", self._settings.retry_after_s)
                 raise Refused(busy) from error
             except DeploymentUnavailableError as error:
                 raise refuse(503, "no recognizer is ready") from error
@@ -100,6 +102,10 @@ class Frontend:
                 if last:
                     raise refuse(503, "two replicas were lost, or failed, under the request") from error
         raise AssertionError("unreachable")
+
+
+def _is_busy(said: Any) -> bool:
+    return isinstance(said, Refusal) and said.status == BUSY
 
 
 async def _of(response: DeploymentResponse[Any]) -> Any:

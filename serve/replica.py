@@ -17,7 +17,7 @@ from torch import Tensor
 
 from serve.args import Served
 from serve.batches import Batches
-from serve.call import Answer, Call, Described, ImageError, ImageResult, Refusal, Timings, Vocabulary
+from serve.call import BUSY, Answer, Call, Described, ImageError, ImageResult, Refusal, Timings, Vocabulary
 from serve.figures import Figures
 from serve.last_good import last_good, remember
 from serve.pictures import decoded, result
@@ -54,7 +54,7 @@ class Replica:
         self._readers = ThreadPoolExecutor(settings.readers, thread_name_prefix="read")
         self._shelf = Shelf(device, settings.together, self._model, threads)
         self._figures = Figures()
-        self._failures = 0
+        self._failures = self._taken = 0
         self._retrying: asyncio.Task[None] | None = None
         application = serve.get_replica_context().app_name
         self._last_good, self._remember = partial(last_good, application), partial(remember, application)
@@ -91,7 +91,16 @@ class Replica:
             await self._change(served)
 
     async def recognize(self, call: Call) -> Answer | Refusal:
-        """Answer for the images of a call."""
+        """Answer for the images of a call, unless too many wait for theirs."""
+        if self._taken >= self._settings.places:
+            return Refusal(BUSY, "too many requests are waiting", self._settings.retry_after_s)
+        self._taken += 1
+        try:
+            return await self._recognized(call)
+        finally:
+            self._taken -= 1
+
+    async def _recognized(self, call: Call) -> Answer | Refusal:
         start = time.monotonic()
         options = call.options
         found = self._shelf.find(options.recognizer)

@@ -7,11 +7,10 @@ from contextlib import asynccontextmanager
 
 from starlette.requests import Request
 
-from serve.call import Refusal
+from serve.call import BUSY, Refusal
 from serve.incoming import Refused, declared_length, refuse
 from t2ipal.serve_recipe import RequestLimits
 
-BUSY = 429
 MOMENT_S = 0.25  # in which what others have answered, or other replicas, may have made room
 
 

@@ -4,7 +4,7 @@ A field is required where no value suits every run. Paths within a recipe (`./mo
 relative to the recipe's own file; `run` is a URI or a path relative to where the job is started.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -233,13 +233,18 @@ class Recipe(Section):
         return differences(self.settings(), other, stages)
 
 
-def load_recipe(path: str | Path) -> Recipe:
-    """Read a recipe file; UserError says what is wrong in it, all at once."""
+def load_recipe(path: str | Path, classes: Mapping[str, Sequence[str]] | None = None) -> Recipe:
+    """Read a recipe file; UserError says what is wrong in it, all at once.
+
+    `classes`, names with their synonyms, take the place of the file's vocabulary.
+    """
     data = read_yaml(path, what="recipe")
     if not isinstance(data, dict):
         raise UserError(
             f"the recipe {str(path)!r} is not a mapping of keys to values", "see jobs/recipes/offline.yaml"
         )
+    if classes is not None:
+        data["vocabulary"] = {name: list(words) for name, words in classes.items()}
     folder = Path(path).resolve().parent
     written = resolve_paths(data, folder)
     spec = data.get("vocabulary", "picturebook")  # one that is missing is told with the other mistakes

@@ -24,7 +24,6 @@ from t2ipal.methods.new_names import for_names
 from t2ipal.prediction import Decisions, Prediction, Reading
 from t2ipal.shards import Shards
 
-FOUR = 4  # images that are computed together where they may be; on a CPU more are no faster
 NAMES_KEPT = 64  # sets of new names whose text features are remembered
 
 
@@ -47,8 +46,8 @@ class Recognizer:
         when the backbone is not the one that it was tuned on.
 
         With `at_once` always so many images are computed together, the last ones beside copies: what is said
-        of an image does then not depend, in its last bits, on the images beside it. With 1 they are computed
-        in fours where the device gives them the bits that each has alone.
+        of an image does then not depend, in its last bits, on the images beside it. With 1, as many are as
+        the device gives the bits that each has alone.
         """
         return cls.of(Bundle.read(uri), device, at_once)
 
@@ -114,7 +113,8 @@ class Recognizer:
         """Answer once, as the first answer is slow, and find out what may be computed together; on the
         model's thread.
         """
-        self.predict([Image.new("RGB", (64, 64))] * FOUR)
+        self.predict([Image.new("RGB", (64, 64))])
+        next(self._sizes(2))
 
     def describe(
         self,
@@ -160,13 +160,14 @@ class Recognizer:
 
     def _sizes(self, images: int) -> Iterator[int]:
         """How many of the images are computed together, in turn."""
-        fours = (
-            images // FOUR if self._at_once == 1 and images >= FOUR and self.backbone.fours_are_exact else 0
-        )
-        yield from [FOUR] * fours
-        left = images - FOUR * fours
-        step = self._at_once or left
-        yield from (min(step, left - at) for at in range(0, left, step or 1))
+        if self._at_once == 1 and images > 1:
+            sizes = self.backbone.exact_groups
+        else:
+            sizes = (self._at_once or images,)
+        while images > 0:
+            size = next((each for each in sizes if each <= images), images)
+            yield size
+            images -= size
 
     def _read(self, fitted: Tensor, names: Sequence[tuple[str, ...]]) -> list[Reading]:
         """Read images that are computed together, and as many copies of the last as are missing."""

@@ -1,5 +1,6 @@
 """What a recipe says of the endpoint."""
 
+import math
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -67,11 +68,12 @@ class EndpointSettings(Section):
 
     replicas: Replicas = Replicas()
     target_ongoing_requests: Above0 = 4.0  # per replica; autoscaling aims at it
-    ongoing_requests: Positive | None = None  # per replica at most; None: two batches, or twice the target
-    max_queued_requests: Positive = 64  # beyond them requests are refused with 429
+    # Per replica, computed and waiting; beyond them 429. None: four batches, or four times the target.
+    max_ongoing_requests: Positive | None = None
     retry_after_s: Annotated[int, Field(ge=0)] = 1  # told to clients that were refused
     deadline_s: Above0 = 30.0  # of a request, waiting included; then 504
-    frontends: Positive = 1  # processes that read requests and send them to replicas
+    # Processes that read requests and send them to replicas; None: one for each four replicas that may be.
+    frontends: Positive | None = None
     batch: ServeBatch = ServeBatch()
     # Images that the backbone always computes together, so that an answer depends on no other image; None:
     # 1 on a CPU, batch.max_size on a GPU.
@@ -90,6 +92,17 @@ class EndpointSettings(Section):
     def together(self) -> int:
         """How many images the backbone always computes together."""
         return self.at_once or (self.batch.max_size if self.gpus else 1)
+
+    @property
+    def num_frontends(self) -> int:
+        """How many processes read requests."""
+        return self.frontends or math.ceil(self.replicas.max / 4)
+
+    @property
+    def places(self) -> int:
+        """How many requests a replica holds, those that wait for the model included."""
+        several = max(4 * self.batch.max_size, math.ceil(4 * self.target_ongoing_requests))
+        return self.max_ongoing_requests or several
 
 
 class ServeRecipe(EndpointSettings):

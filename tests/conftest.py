@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jobs.haproxy import haproxy_environment
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -55,15 +57,19 @@ def ray_cluster() -> Iterator[None]:
 
     # A short path of its own: socket names below it have to fit into 107 bytes.
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:
-        ray.init(
-            address="local",
-            num_cpus=4,
-            object_store_memory=150 * 2**20,
-            include_dashboard=False,
-            log_to_driver=False,
-            _node_ip_address="127.0.0.1",
-            _temp_dir=folder,
-        )
+        serving = haproxy_environment(folder) | {"RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1"}
+        with pytest.MonkeyPatch.context() as patch:  # for the processes that it starts
+            for name, value in serving.items():
+                patch.setenv(name, value)
+            ray.init(
+                address="local",
+                num_cpus=4,
+                object_store_memory=150 * 2**20,
+                include_dashboard=False,
+                log_to_driver=False,
+                _node_ip_address="127.0.0.1",
+                _temp_dir=folder,
+            )
         yield
         ray.shutdown()
 

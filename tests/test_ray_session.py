@@ -1,6 +1,7 @@
 """How the job's own Ray is started; the whole job's test starts a real one."""
 
 import logging
+import os
 import sys
 
 import pytest
@@ -19,7 +20,8 @@ def session(monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(ray_session.shutil, "rmtree", lambda *_, **__: None)
     monkeypatch.setattr("ray.shutdown", lambda: None)  # the suite's own cluster stays up
-    yield RaySession(tiny_recipe().ray, offline=False)
+    with RaySession(tiny_recipe().ray, offline=False) as session:
+        yield session
     logging.disable(logging.NOTSET)
 
 
@@ -67,3 +69,19 @@ def test_a_cluster_with_another_python_is_told_in_one_line(session, monkeypatch)
     told = rf"the cluster runs Ray 2.60.0 on Python 3.10.4, and this job Ray 2.60.0 on Python {running}"
     with pytest.raises(UserError, match=told):
         session.start()
+
+
+def test_its_serve_has_files_and_ports_of_its_own(session, monkeypatch):
+    before = {name for name in os.environ if "HAPROXY" in name or "HA_PROXY" in name}
+    monkeypatch.setenv("RAY_SERVE_HAPROXY_STATS_PORT", "8404")
+    (settings,) = start(session, monkeypatch)
+    assert os.environ["RAY_SERVE_ENABLE_HA_PROXY"] == "1"
+    assert os.environ["RAY_SERVE_HAPROXY_STATS_PORT"] == "8404"  # what the user has set
+    paths = [value for name, value in os.environ.items() if "HAPROXY" in name and value.startswith("/")]
+    assert len(paths) == 5
+    for path in paths:
+        assert path.startswith(f"{settings['_temp_dir']}/")
+        assert len(path) + len("/") + 56 + len(".12345.tmp") < 108  # Serve puts a node's id between
+    session.__exit__(None, None, None)
+    monkeypatch.delenv("RAY_SERVE_HAPROXY_STATS_PORT")
+    assert {name for name in os.environ if "HAPROXY" in name or "HA_PROXY" in name} == before

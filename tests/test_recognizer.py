@@ -5,7 +5,6 @@ import torch
 
 from t2ipal import Recognizer
 from t2ipal.clip import Backbone
-from t2ipal.recognizer import FOUR
 from tests.finished_bundle import bundle_in
 from tests.serve.http import noise
 from tests.tiny_clip import tiny_backbone
@@ -31,12 +30,14 @@ def bits(reading):
     return reading.scores.tobytes() + reading.heat.tobytes()
 
 
-@pytest.mark.parametrize(("exact", "expected"), [(True, [FOUR, 1, 1]), (False, [1] * 6)])
-def test_images_that_are_each_alone_are_computed_in_fours_where_these_are_exact(
+@pytest.mark.parametrize(
+    ("exact", "expected"), [((4, 3, 2, 1), [4, 2]), ((4, 1), [4, 1, 1]), ((3, 2, 1), [3, 3]), ((1,), [1] * 6)]
+)
+def test_images_that_are_each_alone_are_computed_in_groups_that_are_exact(
     bundle, sizes, monkeypatch, exact, expected
 ):
     recognizer = Recognizer.load(bundle, at_once=1)
-    monkeypatch.setitem(vars(recognizer.backbone), "fours_are_exact", exact)  # a cached property
+    monkeypatch.setitem(vars(recognizer.backbone), "exact_groups", exact)  # a cached property
     assert len(recognizer.read(recognizer.fit([noise(seed) for seed in range(6)]), [()] * 6)) == 6
     assert sizes == expected
 
@@ -59,19 +60,19 @@ def test_so_many_at_once_are_always_as_many(bundle, sizes):
 
 
 @pytest.mark.parametrize("tower", ["resnet", "vit"])
-def test_other_bits_in_fours_are_noticed(tower, monkeypatch):
+@pytest.mark.parametrize(("wrong", "exact"), [((2, 3, 4), (1,)), ((3,), (4, 2, 1)), ((4,), (3, 2, 1))])
+def test_other_bits_in_groups_are_noticed(tower, wrong, exact, monkeypatch):
     backbone = tiny_backbone(tower)
     fitted = Backbone.fitted
 
     def other(self, images):
-        features = fitted(self, images)
-        return (
-            features._replace(patches=torch.nextafter(features.patches, torch.ones(())))
-            if len(images) > 1
-            else features
-        )
+        alone = [fitted(self, images[i : i + 1]) for i in range(len(images))]
+        whole, patches = (torch.cat([getattr(each, name) for each in alone]) for name in ("whole", "patches"))
+        if len(images) in wrong:
+            patches = torch.nextafter(patches, torch.ones(()))
+        return alone[0]._replace(whole=whole, patches=patches)
 
     monkeypatch.setattr(Backbone, "fitted", other)
-    backbone.__dict__.pop("fours_are_exact", None)
-    assert not backbone.fours_are_exact
-    backbone.__dict__.pop("fours_are_exact")
+    backbone.__dict__.pop("exact_groups", None)
+    assert backbone.exact_groups == exact
+    backbone.__dict__.pop("exact_groups")

@@ -24,6 +24,7 @@ import psutil
 from PIL import Image
 
 from jobs.benchmarks.process import in_effect
+from jobs.haproxy import haproxy_environment
 from jobs.machine import cores
 from t2ipal import Recognizer
 from t2ipal.errors import UserError
@@ -31,11 +32,9 @@ from t2ipal.images.codec import decode
 
 MAX_BATCH = 8  # LitServe's
 WAIT_S = 0.01  # the same, for a batch to fill
-# Of ours. On one core more images at a time are hardly faster, and all of them wait for the last one; more
-# requests under way, or waiting for a replica, would only wait longer.
+# Of ours: on one core more images at a time are hardly faster, and more requests would only wait longer.
 OUR_BATCH = 2
 ONGOING = 4
-MAX_QUEUED = max(2, cores() // 2)
 PATH = "/v1/recognize"
 READY_S = 180.0
 
@@ -86,13 +85,14 @@ def _answers(url: str, process: "subprocess.Popen[bytes]") -> bool:
 
 def ours(bundle: str, port: int) -> None:
     """A replica for each core, as recipes have it: none waits for the threads of another one."""
-    import ray
-    from ray import serve
-
-    from serve.app import build
-    from serve.args import ServeArgs
-
     with tempfile.TemporaryDirectory(prefix="t2ipal-", dir="/tmp") as folder:
+        os.environ.update(haproxy_environment(folder))
+        import ray
+        from ray import serve  # reads them when it is imported
+
+        from serve.app import build
+        from serve.args import ServeArgs
+
         quiet: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False}
         ray.init(num_cpus=cores(), _temp_dir=folder, _node_ip_address="127.0.0.1", **quiet)
         serve.start(http_options={"host": "127.0.0.1", "port": port})
@@ -100,8 +100,7 @@ def ours(bundle: str, port: int) -> None:
             "serves": {"recognizers": {"random": bundle}},
             "replicas": {"min": cores(), "max": cores()},
             "batch": {"max_size": OUR_BATCH},
-            "ongoing_requests": ONGOING,
-            "max_queued_requests": MAX_QUEUED,
+            "max_ongoing_requests": ONGOING,
         }
         serve.run(build(ServeArgs.model_validate(settings)), name="benchmark")
         time.sleep(1e9)

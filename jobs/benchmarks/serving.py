@@ -23,7 +23,7 @@ from jobs.benchmarks.process import measured, serve
 from jobs.benchmarks.random_recognizer import MODEL, save_random_recognizer
 from jobs.benchmarks.report import Report, table
 from jobs.benchmarks.requests_load import Answered, Target, at_rate, saturate
-from jobs.benchmarks.servers import MAX_BATCH, MAX_QUEUED, ONGOING, OUR_BATCH, OURS, SERVERS, running
+from jobs.benchmarks.servers import MAX_BATCH, ONGOING, OUR_BATCH, OURS, SERVERS, running
 from jobs.console import say
 from jobs.machine import cores, load
 
@@ -32,7 +32,7 @@ MODULE = "jobs.benchmarks.serving"
 BARE = "the model alone"
 IMAGES, WIDE, HIGH = 16, 640, 480
 BARE_BATCH = 8
-CLIENTS = 4 * cores()
+CLIENTS = ONGOING * cores()
 SECONDS = 30.0  # of each measure
 SHARES = (0.25, 0.5, 0.75, 0.95)  # of what our endpoint can answer
 CALM, OVERLOAD = 0.75, 3.0
@@ -76,7 +76,7 @@ def benchmark(model: str = MODEL, seconds: float = SECONDS) -> Report:
                     overloaded = _overloaded(target, process, OVERLOAD * full, 2 * seconds)
     settings = {"model": model, "clients": CLIENTS, "seconds": seconds, "load_before": before}
     settings |= {"bare_batch": BARE_BATCH, "litserve_batch": MAX_BATCH, "image": f"JPEG {WIDE} x {HIGH}"}
-    settings |= {"replicas": cores(), "batch": OUR_BATCH, "ongoing": ONGOING, "queue": MAX_QUEUED}
+    settings |= {"replicas": cores(), "batch": OUR_BATCH, "ongoing": ONGOING}
     return Report(COMMAND, settings, _figures(alone, found, overloaded), _table(alone, found, overloaded))
 
 

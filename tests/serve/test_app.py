@@ -50,6 +50,12 @@ def scores(response):
     return response.json()["results"][0]["scores"]
 
 
+def test_requests_come_by_haproxy(url):
+    names = {process.name() for process in psutil.Process().children(recursive=True)}
+    assert "haproxy" in names
+    assert httpx.get(f"{url}/-/healthz", timeout=60).status_code == 200
+
+
 def test_an_image_gets_the_recognizers_answer(url, recognizer):
     (expected,) = recognizer.predict([noise(0)])
     response = post(url, png(noise(0)), scores=True)
@@ -125,13 +131,13 @@ def test_figures_for_prometheus(url):
 
 @pytest.fixture(scope="module")
 def small(url, bundle):
-    """One replica that waits long to fill a batch of 4, has two batches at a time, and 4 requests waiting."""
+    """One replica that waits long to fill a batch of 4, and has places for three of them."""
     serve.run(build(slow(bundle)), name="small", route_prefix="/small")
     return f"{url}/small"
 
 
 def slow(bundle, **settings):
-    limits = {"target_ongoing_requests": 1.0, "max_queued_requests": 4, "replicas": {"max": 1}, "cpus": 0.5}
+    limits = {"target_ongoing_requests": 1.0, "max_ongoing_requests": 12, "replicas": {"max": 1}, "cpus": 0.5}
     batch = {"at_once": 4, "batch": {"max_size": 4, "wait_s": WAIT}}
     return served(bundle, **{"retry_after_s": 7, **limits, **batch, **settings})
 

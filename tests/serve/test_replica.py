@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from serve import replica as module
-from serve.call import Call, ImageError, Options, Refusal
+from serve.call import Call, ImageError, ImageResult, Options, Refusal
 from serve.replica import FAILURES_TO_REPLACE, Replica
 from t2ipal import Recognizer
 from tests.serve.here import served
@@ -136,3 +136,18 @@ def test_a_call_that_nobody_waits_for_leaves_the_batch(bundle, no_ray):
         return await asyncio.gather(*(replica.recognize(call(png(noise(n)))) for n in range(3)))
 
     assert [len(answer.results) for answer in asyncio.run(cancelled())] == [1, 1, 1]
+
+
+def test_more_calls_than_it_has_places_are_refused(bundle, no_ray):
+    async def asked():
+        batch = {"max_size": 4, "wait_s": 0.5}
+        replica = await ready(started(bundle, batch=batch, max_ongoing_requests=2, retry_after_s=7))
+        calls = [call(png(noise(seed))) for seed in range(4)]
+        first = await asyncio.gather(*(replica.recognize(each) for each in calls))
+        return first, await replica.recognize(call(b"no image")), await replica.recognize(calls[0])
+
+    first, bad, after = asyncio.run(asked())
+    assert first[2:] == [Refusal(429, "too many requests are waiting", 7)] * 2
+    for answer in (*first[:2], after):  # places are free again, also after a call that fails
+        assert [type(each) for each in answer.results] == [ImageResult]
+    assert isinstance(bad.results[0], ImageError)
