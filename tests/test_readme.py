@@ -1,6 +1,8 @@
-"""What the README says of recipes holds."""
+"""What the README says of recipes holds, and jobs take its commands."""
 
+import importlib
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,9 @@ import yaml
 from t2ipal.vocabulary import Vocabulary
 from tests.test_recipe import DATA, load
 
-TEXT = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text()
+JOBS = re.findall(r"(?m)^    uv run jobs/(\w+)\.py ?([^#\n]*)", TEXT)
 SECTIONS = ("captions", "annotated_captions", "images", "tune")
 BLOCKS = re.findall(rf"(?m)^    (?:{'|'.join(SECTIONS)}):\n(?:      .*\n)+", TEXT)
 
@@ -32,3 +36,16 @@ def test_the_classes_of_the_drawn_world():
     listed = re.search(r"The classes are\s+([\w\s,]+)\.", TEXT)
     assert listed is not None
     assert tuple(re.split(r",\s+|\s+and\s+", listed.group(1))) == names
+
+
+@pytest.mark.parametrize(("job", "arguments"), JOBS, ids=[" ".join(each).strip() for each in JOBS])
+def test_a_command(job, arguments):
+    words = shlex.split(arguments)
+    importlib.import_module(f"jobs.{job}")._parse(words)  # ends the process where it does not know one
+    ours = [word for word in words if re.match("(jobs|cluster|serve)/", word)]
+    assert all((ROOT / word).exists() for word in ours)
+
+
+def test_every_job_has_a_command():
+    scripts = {path.stem for path in (ROOT / "jobs").glob("*.py") if "__main__" in path.read_text()}
+    assert scripts == {job for job, _ in JOBS}

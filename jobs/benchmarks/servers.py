@@ -34,7 +34,7 @@ MAX_BATCH = 8  # LitServe's
 WAIT_S = 0.01  # the same, for a batch to fill
 # Of ours: on one core more images at a time are hardly faster, and more requests would only wait longer.
 OUR_BATCH = 2
-ONGOING = 4
+ONGOING = 3
 PATH = "/v1/recognize"
 READY_S = 180.0
 

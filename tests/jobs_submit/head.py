@@ -1,7 +1,6 @@
 """A Ray head with its job server, and jobs submitted to it, by the commands that a user gives."""
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from jobs.haproxy import free_ports
 from tests.faults.cluster import until
 from tests.jobs_submit.readme import ROOT, readme_exports
 
@@ -130,12 +130,3 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
             each.kill()
     process.wait()
     psutil.wait_procs(started)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return different ports of the loopback address on which nobody listens just now."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]

@@ -10,7 +10,8 @@ from typing import Any
 import psutil
 from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID, FAKE_HEAD_NODE_TYPE
 
-from tests.jobs_submit.head import Head, free_ports, running_head
+from jobs.haproxy import free_ports
+from tests.jobs_submit.head import Head, running_head
 
 PROVIDER = "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider"
 IDLE_S = 6
