@@ -1,5 +1,6 @@
 """Class names as they are given on a command line."""
 
+import os
 from pathlib import Path
 
 from t2ipal.errors import UserError
@@ -18,7 +19,7 @@ def class_names(text: str) -> dict[str, list[str]]:
     path = Path(text)
     if path.suffix in YAML:
         return Vocabulary.load(text).mapping()
-    if path.suffix in FILES or path.is_file():
+    if path.suffix in FILES or os.path.isfile(text):  # which takes a text of any length
         return Vocabulary.load(_lines(path)).mapping()
     return Vocabulary.load([name.strip() for name in text.split(",")]).mapping()
 

@@ -66,7 +66,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _job(arguments: argparse.Namespace) -> None:
-    recipe = load_recipe(arguments.recipe, arguments.classes and class_names(arguments.classes))
+    classes = None if arguments.classes is None else class_names(arguments.classes)
+    recipe = load_recipe(arguments.recipe, classes)
     uri = arguments.run or recipe.run
     check_run_uri(uri)
     check_paths(recipe)
@@ -96,7 +97,8 @@ def run(recipe: Recipe, store: Store, stages: list[str], keep_serving: bool, lea
     work, serves = _left(recipe, store, stages, keep_serving)
     if serves:
         check_endpoint(recipe)
-    with RaySession(recipe.ray, offline=models_are_local(recipe)) as session:
+    host = recipe.serve.host if serves else None
+    with RaySession(recipe.ray, offline=models_are_local(recipe), serves_on=host) as session:
         recorder = Recorder(recipe, store, session.joins)
         if busy := [*_on_ray(work), *([DEPLOY] if serves else [])]:
             session.start()

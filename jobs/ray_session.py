@@ -12,7 +12,7 @@ from typing import Any, Self
 from jobs.checks import joins_cluster
 from jobs.console import say
 from jobs.error_stream import error_stream_into
-from jobs.haproxy import haproxy_environment
+from jobs.haproxy import HOSTS, haproxy_environment
 from t2ipal.errors import UserError
 from t2ipal.recipe import RayRecipe
 from t2ipal.vllm_environment import QUIET
@@ -47,9 +47,14 @@ class RaySession:
     write on the error stream is then one of them.
     """
 
-    def __init__(self, ray: RayRecipe, offline: bool, num_gpus: int | None = None) -> None:
-        """`num_gpus` is how many GPUs a cluster of its own believes to have; None: the real ones."""
+    def __init__(
+        self, ray: RayRecipe, offline: bool, num_gpus: int | None = None, serves_on: str | None = None
+    ) -> None:
+        """`num_gpus` is how many GPUs a cluster of its own believes to have; None: the real ones. `serves_on`
+        is the address on which Serve will listen; None: Serve is not started.
+        """
         self._ray = ray
+        self._serves_on = serves_on
         self._num_gpus = num_gpus
         self.joins = joins_cluster()
         self._folder: str | None = None
@@ -75,7 +80,8 @@ class RaySession:
             os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
             # Not where TMPDIR says: sockets lie below it, and their paths have to fit into 107 bytes.
             self._folder = tempfile.mkdtemp(prefix="t2ipal-", dir="/tmp")
-            self._serve_by_haproxy(self._folder)
+            if self._serves_on in HOSTS:
+                self._serve_by_haproxy(self._folder)
             self._ending.enter_context(error_stream_into(f"{self._folder}/{LOG}"))
             self._start_private(self._folder)
 

@@ -16,6 +16,8 @@ from serve.replica import Replica
 
 LOOK_BACK_S = 15.0  # over which autoscaling takes means; frontends tell what waits every 10 s
 GRACE_S = 10.0  # beyond the deadline: until then a replica that goes away answers what it has taken
+# Behind HAProxy a frontend that goes away takes requests for so long, until all have heard that it does.
+DRAINING_S = 30.0
 
 
 def build(args: ServeArgs) -> Any:
@@ -26,7 +28,7 @@ def build(args: ServeArgs) -> Any:
         num_replicas=args.num_frontends,
         ray_actor_options={"num_cpus": 0},
         max_ongoing_requests=100_000,
-        graceful_shutdown_timeout_s=args.deadline_s + GRACE_S,
+        graceful_shutdown_timeout_s=DRAINING_S + args.deadline_s + GRACE_S,
     ).bind(args.settings, _replicas(args), *_rates(args))
 
 
@@ -39,7 +41,7 @@ def _replicas(args: ServeArgs) -> Any:
             "label_selector": args.labels or None,
         },
         # A replica refuses by itself what it has no place for: what waits in Serve's router for a place waits
-        # longer than the place is taken. It waits there only while there is no replica.
+        # longer than the place is taken. It waits there while there is no replica.
         "max_ongoing_requests": 2 * args.places,
         "max_queued_requests": args.places * args.replicas.max,
         "health_check_period_s": 2.0,

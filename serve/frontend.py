@@ -17,6 +17,8 @@ from serve.incoming import Refused, refuse
 from serve.prometheus import of_this_node
 from t2ipal.serve_recipe import EndpointSettings
 
+MOST_ELSEWHERE = 3  # replicas that are asked after one that is full: Serve chooses among two at random
+ROOM_S = 0.05  # between questions whether there is room
 READY_S = 10.0  # after an answer nobody has to be asked whether there is a recognizer
 
 
@@ -88,20 +90,28 @@ class Frontend:
         return said
 
     async def _from_any(self, ask: Callable[[], DeploymentResponse[Any]]) -> Any:
-        for last in (False, True):
+        lost, elsewhere = False, min(self._settings.replicas.max - 1, MOST_ELSEWHERE)
+        while True:
             try:
                 said = await _of(ask())
-                if last or not _is_busy(said):  # else there may be room elsewhere
-                    return said
             except BackPressureError as error:
                 busy = Refusal(BUSY, "too many requests are waiting", self._settings.retry_after_s)
                 raise Refused(busy) from error
             except DeploymentUnavailableError as error:
                 raise refuse(503, "no recognizer is ready") from error
             except RayError as error:  # asking twice does no harm: an answer changes nothing
-                if last:
+                if lost:
                     raise refuse(503, "two replicas were lost, or failed, under the request") from error
-        raise AssertionError("unreachable")
+                lost = True
+                continue
+            if not _is_busy(said):
+                return said
+            if lost:  # a replica had taken it: it waits for room
+                await asyncio.sleep(ROOM_S)
+            elif elsewhere:
+                elsewhere -= 1
+            else:
+                return said
 
 
 def _is_busy(said: Any) -> bool:

@@ -88,6 +88,20 @@ class EndpointSettings(Section):
     threads: Positive | None = None  # of torch in a replica; None: as many as its CPUs, rounded up
     readers: Positive = 2  # threads of a replica that decode images
 
+    @model_validator(mode="after")
+    def _load_is_seen(self) -> Self:
+        if self.places < self.batch.max_size:
+            raise ValueError(
+                f"max_ongoing_requests is {self.places}: no batch of {self.batch.max_size} (batch.max_size) "
+                "would ever be full"
+            )
+        if self.replicas.min < self.replicas.max and self.places <= self.target_ongoing_requests:
+            raise ValueError(
+                f"max_ongoing_requests is {self.places}: a replica never has more than the "
+                f"{self.target_ongoing_requests:g} of target_ongoing_requests, and no other would come"
+            )
+        return self
+
     @property
     def together(self) -> int:
         """How many images the backbone always computes together."""

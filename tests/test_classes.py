@@ -54,6 +54,17 @@ def test_they_take_the_place_of_the_recipes():
     assert recipe.settings()["vocabulary"] == {"cat": ["kitten"], "boat": []}
 
 
-def test_the_job_refuses_a_class_that_is_given_twice(capsys):
-    assert main(["--classes", "cat, boat, cat"]) == 2
-    assert "cat" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ("cat, boat, cat", "'cat' is listed twice"),
+        ("", "an empty name"),
+        (
+            ", ".join(f"thing number {i}" for i in range(99)) + ", thing number 7",
+            "'thing number 7' is listed",
+        ),
+    ],
+)
+def test_the_job_refuses_what_is_no_list_of_classes(capsys, given, why):
+    assert main(["--classes", given]) == 2
+    assert why in capsys.readouterr().err

@@ -132,7 +132,7 @@ def test_the_whole_job_and_again(tmp_path):
 
 def ray_processes():
     """Return the processes of this machine that belong to some Ray cluster."""
-    marks = ("ray::", "/raylet", "gcs_server")
+    marks = ("ray::", "/raylet", "gcs_server", "/haproxy")
     found = set()
     for process in psutil.process_iter(["pid", "cmdline"]):
         command = " ".join(process.info["cmdline"] or [])

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import sys
 
 import pytest
@@ -18,10 +19,13 @@ def session(monkeypatch):
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setattr(ray_session.shutil, "rmtree", lambda *_, **__: None)
     monkeypatch.setattr("ray.shutdown", lambda: None)  # the suite's own cluster stays up
-    with RaySession(tiny_recipe().ray, offline=False) as session:
+    remove = shutil.rmtree
+    monkeypatch.setattr(ray_session.shutil, "rmtree", lambda *_, **__: None)
+    with RaySession(tiny_recipe().ray, offline=False, serves_on="127.0.0.1") as session:
         yield session
+    if session._folder:
+        remove(session._folder)
     logging.disable(logging.NOTSET)
 
 
@@ -85,3 +89,10 @@ def test_its_serve_has_files_and_ports_of_its_own(session, monkeypatch):
     session.__exit__(None, None, None)
     monkeypatch.delenv("RAY_SERVE_HAPROXY_STATS_PORT")
     assert {name for name in os.environ if "HAPROXY" in name or "HA_PROXY" in name} == before
+
+
+@pytest.mark.parametrize("host", ["10.0.0.5", "::1", None])
+def test_an_address_on_which_haproxy_would_find_nobody(session, monkeypatch, host):
+    session._serves_on = host
+    start(session, monkeypatch)
+    assert "RAY_SERVE_ENABLE_HA_PROXY" not in os.environ

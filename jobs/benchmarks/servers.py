@@ -1,8 +1,8 @@
 """Servers of a recognizer, each started as a process of its own: ours, and two others.
 
-    python -m jobs.benchmarks.servers t2ipal BUNDLE PORT        the endpoint on Ray Serve, a replica a core
-    python -m jobs.benchmarks.servers fastapi BUNDLE PORT       FastAPI and uvicorn, an image at a time
-    python -m jobs.benchmarks.servers litserve BUNDLE PORT      LitServe, images in batches
+    python -m jobs.benchmarks.servers t2ipal BUNDLE PORT FOLDER     our endpoint, a replica for each core
+    python -m jobs.benchmarks.servers fastapi BUNDLE PORT FOLDER    FastAPI and uvicorn, an image at a time
+    python -m jobs.benchmarks.servers litserve BUNDLE PORT FOLDER   LitServe, images in batches
 
 The other two are as their users would write them. They decode and answer what our endpoint does: labels with
 probabilities, places and the version.
@@ -34,7 +34,7 @@ MAX_BATCH = 8  # LitServe's
 WAIT_S = 0.01  # the same, for a batch to fill
 # Of ours: on one core more images at a time are hardly faster, and more requests would only wait longer.
 OUR_BATCH = 2
-ONGOING = 3
+ONGOING = 4
 PATH = "/v1/recognize"
 READY_S = 180.0
 
@@ -45,9 +45,11 @@ def running(name: str, bundle: str) -> Iterator[tuple[str, psutil.Process]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with tempfile.TemporaryFile() as output:
+    # It is killed and cannot clean up. A short path: names of sockets below it have to fit into 107 bytes.
+    files = tempfile.TemporaryDirectory(prefix="t2ipal-", dir="/tmp", ignore_cleanup_errors=True)
+    with files as folder, tempfile.TemporaryFile() as output:
         started = subprocess.Popen(
-            [sys.executable, "-m", "jobs.benchmarks.servers", name, bundle, str(port)],
+            [sys.executable, "-m", "jobs.benchmarks.servers", name, bundle, str(port), folder],
             env=os.environ | in_effect(),
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -83,30 +85,29 @@ def _answers(url: str, process: "subprocess.Popen[bytes]") -> bool:
     return False
 
 
-def ours(bundle: str, port: int) -> None:
+def ours(bundle: str, port: int, folder: str) -> None:
     """A replica for each core, as recipes have it: none waits for the threads of another one."""
-    with tempfile.TemporaryDirectory(prefix="t2ipal-", dir="/tmp") as folder:
-        os.environ.update(haproxy_environment(folder))
-        import ray
-        from ray import serve  # reads them when it is imported
+    os.environ.update(haproxy_environment(folder))
+    import ray
+    from ray import serve  # reads them when it is imported
 
-        from serve.app import build
-        from serve.args import ServeArgs
+    from serve.app import build
+    from serve.args import ServeArgs
 
-        quiet: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False}
-        ray.init(num_cpus=cores(), _temp_dir=folder, _node_ip_address="127.0.0.1", **quiet)
-        serve.start(http_options={"host": "127.0.0.1", "port": port})
-        settings = {
-            "serves": {"recognizers": {"random": bundle}},
-            "replicas": {"min": cores(), "max": cores()},
-            "batch": {"max_size": OUR_BATCH},
-            "max_ongoing_requests": ONGOING,
-        }
-        serve.run(build(ServeArgs.model_validate(settings)), name="benchmark")
-        time.sleep(1e9)
+    quiet: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False}
+    ray.init(num_cpus=cores(), _temp_dir=folder, _node_ip_address="127.0.0.1", **quiet)
+    serve.start(http_options={"host": "127.0.0.1", "port": port})
+    settings = {
+        "serves": {"recognizers": {"random": bundle}},
+        "replicas": {"min": cores(), "max": cores()},
+        "batch": {"max_size": OUR_BATCH},
+        "max_ongoing_requests": ONGOING,
+    }
+    serve.run(build(ServeArgs.model_validate(settings)), name="benchmark")
+    time.sleep(1e9)
 
 
-def fastapi(bundle: str, port: int) -> None:
+def fastapi(bundle: str, port: int, folder: str) -> None:
     """An image at a time, on the thread pool that FastAPI has for functions which are not async."""
     import uvicorn
     from fastapi import Body, FastAPI
@@ -125,7 +126,7 @@ def fastapi(bundle: str, port: int) -> None:
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
 
 
-def litserve(bundle: str, port: int) -> None:
+def litserve(bundle: str, port: int, folder: str) -> None:
     """Batches, in LitServe's worker process."""
     from litserve import LitServer, server
 
@@ -143,4 +144,4 @@ OURS = "t2ipal"
 SERVERS = {OURS: ours, "fastapi": fastapi, "litserve": litserve}
 
 if __name__ == "__main__":
-    SERVERS[sys.argv[1]](sys.argv[2], int(sys.argv[3]))
+    SERVERS[sys.argv[1]](sys.argv[2], int(sys.argv[3]), sys.argv[4])

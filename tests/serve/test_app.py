@@ -1,5 +1,6 @@
 """The endpoint on Ray Serve."""
 
+import csv
 import hashlib
 import re
 import threading
@@ -51,9 +52,15 @@ def scores(response):
 
 
 def test_requests_come_by_haproxy(url):
-    names = {process.name() for process in psutil.Process().children(recursive=True)}
-    assert "haproxy" in names
-    assert httpx.get(f"{url}/-/healthz", timeout=60).status_code == 200
+    """To the frontend, and not to Serve's own proxy, which it would ask where it finds none."""
+    (haproxy,) = [each for each in psutil.Process().children(recursive=True) if each.name() == "haproxy"]
+    config = Path(haproxy.cmdline()[haproxy.cmdline().index("-f") + 1]).read_text()
+    stats = re.search(r"listen stats\s+bind \*:(\d+)(?s:.*?)stats uri (\S+)", config)
+    assert httpx.get(f"{url}/healthz", timeout=60).status_code == 200
+    text = httpx.get(f"http://127.0.0.1:{stats[1]}{stats[2]};csv", timeout=60).text.removeprefix("# ")
+    rows = [row for row in csv.DictReader(text.splitlines()) if row["svname"] not in ("FRONTEND", "BACKEND")]
+    taken = {row["svname"]: int(row["stot"]) for row in rows if row["status"].startswith("UP")}
+    assert {name.startswith("SERVE_REPLICA") for name, count in taken.items() if count} == {True}, rows
 
 
 def test_an_image_gets_the_recognizers_answer(url, recognizer):

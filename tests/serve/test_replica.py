@@ -140,8 +140,10 @@ def test_a_call_that_nobody_waits_for_leaves_the_batch(bundle, no_ray):
 
 def test_more_calls_than_it_has_places_are_refused(bundle, no_ray):
     async def asked():
-        batch = {"max_size": 4, "wait_s": 0.5}
-        replica = await ready(started(bundle, batch=batch, max_ongoing_requests=2, retry_after_s=7))
+        batch = {"max_size": 2, "wait_s": 0.5}
+        replica = await ready(
+            started(bundle, batch=batch, replicas={"max": 1}, max_ongoing_requests=2, retry_after_s=7)
+        )
         calls = [call(png(noise(seed))) for seed in range(4)]
         first = await asyncio.gather(*(replica.recognize(each) for each in calls))
         return first, await replica.recognize(call(b"no image")), await replica.recognize(calls[0])
