@@ -22,7 +22,7 @@ _WATCHFUL = {
     "health_check_period_ms": 500,
     "health_check_failure_threshold": 4,
 }
-LOOPBACK = {"node_ip_address": "127.0.0.1", "object_store_memory": 80 * 2**20}
+_LOOPBACK = {"node_ip_address": "127.0.0.1", "object_store_memory": 80 * 2**20}
 
 
 class Nodes:
@@ -32,7 +32,7 @@ class Nodes:
         head = {"num_cpus": 1, "include_dashboard": False, "temp_dir": folder, "_system_config": _WATCHFUL}
         # Where it notes its address, whatever the folder that it is given.
         os.makedirs(get_default_ray_temp_dir(), exist_ok=True)
-        self._cluster = Cluster(initialize_head=True, head_node_args=head | LOOPBACK)
+        self._cluster = Cluster(initialize_head=True, head_node_args=head | _LOOPBACK)
         self.address = self._cluster.address
         self._large: Any = None
         self.restore()
@@ -41,11 +41,11 @@ class Nodes:
         """Bring the cluster back to three nodes."""
         self.remove_large()
         while len(self._cluster.worker_nodes) < 2:
-            self._cluster.add_node(num_cpus=1, **LOOPBACK)
+            self._cluster.add_node(num_cpus=1, **_LOOPBACK)
 
     def add_large(self) -> None:
         """Add a node with two logical CPUs, the only one."""
-        self._large = self._cluster.add_node(num_cpus=2, **LOOPBACK)
+        self._large = self._cluster.add_node(num_cpus=2, **_LOOPBACK)
 
     def remove_large(self) -> None:
         """Kill that node, if it is there, and all that runs on it."""
@@ -123,18 +123,9 @@ def until(reached: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def titles_on(node: Any) -> list[str]:
-    """Return the titles of all worker processes of a node."""
-    return [_title(process) for process in _processes(node)]
-
-
 def _workers(node: Any, name: str) -> list[psutil.Process]:
-    return [process for process in _processes(node) if name in _title(process)]
-
-
-def _processes(node: Any) -> list[psutil.Process]:
     raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
-    return raylet.children(recursive=True)
+    return [process for process in raylet.children(recursive=True) if name in _title(process)]
 
 
 def _title(process: psutil.Process) -> str:
