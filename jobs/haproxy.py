@@ -1,7 +1,7 @@
 """The HTTP server of a private cluster: HAProxy, which comes with Ray Serve, in place of a process of Python.
 
-A request costs it next to nothing, where Serve's own proxy takes as long as the frontend behind it, and
-cannot hand on more than some hundred requests a second. HAProxy sends them to the frontends' own ports.
+Serve's own proxy reads every request, makes it a call of an actor, and hands on what comes back, on one core.
+HAProxy sends bytes to the frontends' own ports, as many as there are.
 """
 
 import random

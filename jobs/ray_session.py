@@ -90,7 +90,7 @@ class RaySession:
         for name, value in haproxy_environment(folder).items():
             if name not in os.environ:
                 os.environ[name] = value
-                self._ending.callback(os.environ.pop, name)
+                self._ending.callback(os.environ.pop, name, None)
 
     def _start_private(self, folder: str) -> None:
         memory = self._ray.object_store_mib
